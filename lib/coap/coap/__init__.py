@@ -1,0 +1,26 @@
+# CoAP for MicroPython: what the package offers, imported when it is first asked for.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+
+_attrs = {
+    "Message": "message",
+    "Error": "message",
+    "FormatError": "message",
+    "SecurityError": "message",
+    "PlainError": "message",
+    "decode": "message",
+    "encode": "message",
+    "Params": "params",
+    "Endpoint": "endpoint",
+    "UDP": "transport",
+    "Clock": "transport",
+    "Driver": "aio",
+}
+
+
+def __getattr__(name):
+    module = _attrs.get(name)
+    if module is None:
+        raise AttributeError(name)
+    value = getattr(__import__(module, None, None, True, 1), name)
+    globals()[name] = value
+    return value
