@@ -1,0 +1,113 @@
+# The device program: reads the configuration, connects, serves, comes back.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+#
+# The one place that knows all layers: it brings OSCORE, flash and the product's
+# objects to the client, and writes one line per event to the console.
+
+import asyncio
+import os
+import sys
+import time
+
+import cbor
+from flashstore import Store
+from lwm2m import Client
+from lwm2m.objects.oscore import OSCORE
+from oscore import Account, Fresh
+
+_started = time.ticks_ms()
+
+
+def log(text):
+    """One line on the console: seconds since the start, then the event."""
+    print("%9.3f %s" % (time.ticks_diff(time.ticks_ms(), _started) / 1000, text))
+
+
+def check_keys(instance):
+    """Refuse an instance of /21 that OSCORE cannot use; ValueError names the resource."""
+    Account(**account_arguments(instance))
+
+
+def account_arguments(instance):
+    """Arguments of oscore.Account from an instance of /21."""
+    return {
+        "master_secret": instance.master_secret,
+        "sender_id": instance.sender_id,
+        "recipient_id": instance.recipient_id,
+        "master_salt": instance.master_salt or b"",
+        "aead": instance.aead or 10,
+        "hmac": instance.hmac or 0,
+    }
+
+
+def fresh(store):
+    """The generator of R1 and R3: seed, boot counter and the port's own, in one.
+
+    The counter is committed before anything is drawn: a boot that was cut short
+    is never repeated (RFC 8613 appendix B.2, OSError when the flash refuses).
+    """
+    seed = store.get("seed") or b""
+    boot = int.from_bytes(store.get("boot") or b"", "big") + 1
+    store.put("boot", boot.to_bytes(8, "big"))
+    return Fresh(seed, boot, os.urandom)
+
+
+def read_config(store):
+    """The provisioned configuration; ValueError when there is none that can be used."""
+    data = store.get("config")
+    for problem in store.problems:
+        log("flash: " + problem)
+    if data is None:
+        raise ValueError("not provisioned: run `microlwm2m provision`")
+    try:
+        config = cbor.loads(data)
+        return config["ep"], config["objects"]
+    except (ValueError, KeyError, TypeError):
+        raise ValueError("configuration does not parse: run `microlwm2m provision` again")
+
+
+def make_client(store, reboot, **kw):
+    """The client with the product's objects and the provisioned accounts.
+
+    ValueError says in one line what cannot be used. kw: goes on to Client.
+    """
+    import lwm2m_product
+
+    endpoint, objects = read_config(store)
+    random = fresh(store)
+    OSCORE.check = check_keys
+
+    def secure(security, keys):
+        return Account(random=random, **account_arguments(keys))
+
+    client = Client(endpoint, secure=secure, log=log, **kw)
+    client.model.define(OSCORE)
+    lwm2m_product.objects(client, reboot)
+    client.load(objects)
+    return client, lwm2m_product
+
+
+async def serve(client, product):
+    """Run client and product until the client stops."""
+    running = asyncio.create_task(product.run(client))
+    try:
+        await client.run()
+    finally:
+        running.cancel()
+
+
+def main(store=None, reboot=None):
+    """Run the device. reboot: function that restarts the board; its own by default.
+
+    Returns 0 when it was stopped, 1 when there is nothing that it could do.
+    """
+    if reboot is None:
+        from machine import reset as reboot
+    try:
+        client, product = make_client(store or Store(), reboot)
+    except (ValueError, OSError) as e:
+        log(str(e) if isinstance(e, ValueError) else "flash: %s" % e)
+        return 1
+    log("device %s, MicroPython %s" % (client.endpoint, sys.version.split(" ")[-1]))
+    asyncio.run(serve(client, product))
+    return 0

@@ -1,0 +1,88 @@
+# Device (/3): who the device is.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# OMA LwM2M Core 1.2.2, appendix E.4
+
+import gc
+import time
+
+from ..model import Instance, R, RW, E, MULTI, MANDATORY
+from ..types import STRING, INTEGER, TIME
+
+# Ports count from 1970 or from 2000; resources of type Time from 1970.
+_EPOCH = 0 if time.gmtime(0)[0] == 1970 else 946684800
+
+
+class Device(Instance):
+    """Names, versions, time and reboot.
+
+    on_reboot, on_factory_reset: functions of the product; the resource is there
+    when they are, and they are called after the answer has been sent. A product
+    derives from this class, or sets fields by keyword.
+    """
+
+    OID = 3
+    VERSION = "1.2"
+    TABLE = (
+        (0, R, STRING, "manufacturer"),
+        (1, R, STRING, "model_number"),
+        (2, R, STRING, "serial_number"),
+        (3, R, STRING, "firmware_version"),
+        (4, E | MANDATORY, None, "reboot"),
+        (5, E, None, "factory_reset"),
+        (9, R, INTEGER, "battery_level"),
+        (10, R, INTEGER, "memory_free"),
+        (11, R | MULTI | MANDATORY, INTEGER, "error_codes"),
+        (12, E, None, "reset_errors"),
+        (13, RW, TIME, "current_time"),
+        (14, RW, STRING, "utc_offset"),
+        (15, RW, STRING, "timezone"),
+        (16, R | MANDATORY, STRING, "binding"),
+        (17, R, STRING, "device_type"),
+        (18, R, STRING, "hardware_version"),
+        (19, R, STRING, "software_version"),
+        (20, R, INTEGER, "battery_status"),
+        (21, R, INTEGER, "memory_total"),
+    )
+
+    manufacturer = model_number = serial_number = firmware_version = None
+    device_type = hardware_version = software_version = None
+    battery_level = battery_status = None
+    utc_offset = timezone = None
+    binding = "U"
+    error_codes = (0,)
+    on_reboot = on_factory_reset = None
+    _offset = 0
+
+    def __init__(self, **fields):
+        for name in fields:
+            if not hasattr(self, name):
+                raise ValueError(name)
+            setattr(self, name, fields[name])
+
+    def memory_free(self):
+        return gc.mem_free() >> 10
+
+    def memory_total(self):
+        return (gc.mem_free() + gc.mem_alloc()) >> 10
+
+    @property
+    def current_time(self):
+        """Seconds since 1970: the port's clock, moved by what a server wrote."""
+        return int(time.time()) + _EPOCH + self._offset
+
+    @current_time.setter
+    def current_time(self, seconds):
+        if seconds is None:
+            raise ValueError("current_time")
+        self._offset += seconds - self.current_time
+
+    def reboot(self, arguments):
+        return self.on_reboot
+
+    def reset_errors(self, arguments):
+        self.set("error_codes", (0,))
+
+    def factory_reset(self, arguments):
+        if not self.on_factory_reset:
+            raise ValueError("factory_reset")
+        return self.on_factory_reset

@@ -1,0 +1,189 @@
+# Observations of one server and the attributes that govern them.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# OMA LwM2M Core 1.2.2 sections 7.3 (attributes) and 6.4 (Information Reporting)
+
+from micropython import const
+from coap.message import Error, BAD_REQUEST, INTERNAL
+
+# Paths that may carry attributes, by the servers' Write-Attributes.
+MAX_ATTRIBUTES = 16
+# A confirmable notification at least this often (RFC 7641 section 4.5), in ms.
+_CON_EVERY_MS = const(86400000)
+
+_WHOLE = ("pmin", "pmax")
+_NUMERIC = ("gt", "lt", "st")
+
+
+class _Observation:
+    def __init__(self, path, accept, handle, now):
+        self.path = path
+        self.accept = accept
+        self.handle = handle  # the endpoint's
+        self.sent = now
+        self.confirmed = now
+        self.dirty = False
+        self.value = None  # numeric value as last sampled
+        self.reported = None  # numeric value as last sent
+
+
+class Reporting:
+    """Observations of one server.
+
+    model: the data model. server: the instance of /1, for default periods.
+    send(observation, now, confirmable): makes and sends one notification.
+    """
+
+    def __init__(self, model, server, send):
+        self.model = model
+        self.server = server
+        self.send = send
+        self.observations = []
+        self.attributes = {}
+        self.wake = None
+        self.suspended = False
+
+    # --- attributes
+
+    def write_attributes(self, path, queries):
+        """Write-Attributes: queries like "pmin=5", "gt" (removes). Error 4.00 changes nothing."""
+        self.model.present(path)
+        new = dict(self.attributes.get(path, {}))
+        for query in queries:
+            name, _, text = query.partition("=")
+            if name not in _WHOLE and not (name in _NUMERIC and len(path) > 2):
+                raise Error(BAD_REQUEST)
+            if not text:
+                new.pop(name, None)
+                continue
+            try:
+                value = int(text) if name in _WHOLE else _decimal(text)
+            except ValueError:
+                raise Error(BAD_REQUEST)
+            if value < 0 and name not in ("gt", "lt"):
+                raise Error(BAD_REQUEST)
+            new[name] = value
+        self._check(new)
+        if new:
+            if path not in self.attributes and len(self.attributes) >= MAX_ATTRIBUTES:
+                raise Error(INTERNAL)
+            self.attributes[path] = new
+        else:
+            self.attributes.pop(path, None)
+        self.wake = 0
+
+    def _check(self, a):
+        pmax = a.get("pmax", 0)
+        if pmax and a.get("pmin", 0) > pmax:
+            raise Error(BAD_REQUEST)
+        if "lt" in a and "gt" in a and a["lt"] + 2 * a.get("st", 0) >= a["gt"]:
+            raise Error(BAD_REQUEST)
+        if a.get("st") == 0:
+            raise Error(BAD_REQUEST)
+
+    def attributes_of(self, path):
+        """Attributes attached to that very path, for Discover: list of (name, value)."""
+        a = self.attributes.get(path)
+        return [(name, a[name]) for name in _WHOLE + _NUMERIC if name in a] if a else []
+
+    def effective(self, path):
+        """Attributes that govern a path: the lowest level wins, then the server's defaults."""
+        a = {}
+        if self.server.pmin:
+            a["pmin"] = self.server.pmin
+        if self.server.pmax:
+            a["pmax"] = self.server.pmax
+        for level in range(1, len(path) + 1):
+            a.update(self.attributes.get(path[:level], {}))
+        return a
+
+    # --- observations
+
+    def observe(self, path, accept, handle, now):
+        """Begin to observe; handle is the endpoint's observation."""
+        o = _Observation(path, accept, handle, now)
+        o.value = o.reported = self._number(path)
+        self.observations.append(o)
+        self.wake = 0
+        return o
+
+    def cancel(self, handle):
+        """The endpoint's observation has ended."""
+        self.observations = [o for o in self.observations if o.handle is not handle]
+
+    def clear(self):
+        """Drop all: a new security context, a new registration."""
+        handles = [o.handle for o in self.observations]
+        self.observations = []
+        return handles
+
+    def _number(self, path):
+        if len(path) < 3:
+            return None
+        try:
+            nodes = self.model.read(path)
+        except Error:
+            return None
+        value = nodes[0][2] if len(nodes) == 1 else None
+        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+    def touched(self, path, origin_is_ours):
+        """A resource changed; what this server wrote itself is not told back to it."""
+        if origin_is_ours:
+            return
+        for o in self.observations:
+            n = min(len(o.path), len(path))
+            if o.path[:n] == path[:n]:
+                self._sample(o)
+
+    def _sample(self, o):
+        a = self.effective(o.path)
+        if not ("gt" in a or "lt" in a or "st" in a):
+            o.dirty = True
+        else:
+            value = self._number(o.path)
+            if value is None:
+                o.dirty = True
+            elif not o.dirty:
+                before = o.value if o.value is not None else value
+                for name in ("gt", "lt"):
+                    if name in a and (before > a[name]) != (value > a[name]):
+                        o.dirty = True
+                if "st" in a and (o.reported is None or abs(value - o.reported) >= a["st"]):
+                    o.dirty = True
+            o.value = value
+        if o.dirty:
+            self.wake = 0
+
+    def poll(self, now):
+        """Send what is due; the time of the next notification, or None."""
+        self.wake = None
+        if self.suspended:
+            return None
+        for o in list(self.observations):
+            a = self.effective(o.path)
+            due = None
+            if o.dirty:
+                due = o.sent + a.get("pmin", 0) * 1000
+            if a.get("pmax", 0) > 0:
+                at = o.sent + max(a["pmax"], a.get("pmin", 0)) * 1000
+                due = at if due is None else min(due, at)
+            if due is not None and due <= now:
+                confirmable = self.server.notification_mode == 1 or now - o.confirmed >= _CON_EVERY_MS
+                o.sent = now
+                o.dirty = False
+                if confirmable:
+                    o.confirmed = now
+                self.send(o, now, confirmable)
+                o.reported = o.value
+                due = o.sent + a["pmax"] * 1000 if a.get("pmax", 0) > 0 else None
+            if due is not None and (self.wake is None or due < self.wake):
+                self.wake = due
+        return self.wake
+
+
+def _decimal(text):
+    # Attribute numbers are plain decimals: no "inf", "nan", exponents or spaces.
+    for c in text:
+        if c not in "0123456789.+-":
+            raise ValueError(text)
+    return float(text)

@@ -1,0 +1,245 @@
+# A server's request: path, operation and rights, then the model, then the answer.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# OMA LwM2M Core 1.2.2 section 6.3; Transport 1.2.2 section 6.4.4
+
+from micropython import const
+from coap.message import (
+    Message,
+    Error,
+    GET,
+    POST,
+    PUT,
+    DELETE,
+    CREATED,
+    DELETED,
+    CHANGED,
+    CONTENT,
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    NOT_ACCEPTABLE,
+    UNSUPPORTED_FORMAT,
+    INTERNAL,
+    OBSERVE,
+    URI_PATH,
+    URI_QUERY,
+    LOCATION_PATH,
+    CONTENT_FORMAT,
+    ACCEPT,
+)
+from . import formats
+from .formats import link
+
+# What a Read is answered in when the server does not say: SenML CBOR.
+DEFAULT_FORMAT = const(112)
+_LINK_FORMAT = const(40)
+_TEXT = const(0)
+
+# Objects that no server but a Bootstrap-Server sees: keys and where they lead.
+HIDDEN = (0, 21)
+
+# Arguments of one Execute.
+_MAX_ARGUMENTS = const(10)
+
+
+def path_of(msg):
+    """Path of a request as a tuple of up to 4 IDs. Error 4.04 for anything else."""
+    path = []
+    for value in msg.opts(URI_PATH):
+        if len(value) == 0 and not path:
+            continue  # "/" may come as one empty segment
+        number = 0
+        for c in bytes(value):
+            if not 48 <= c <= 57:
+                raise Error(NOT_FOUND)
+            number = number * 10 + c - 48
+        if not len(value) or number > 65534 or (value[0] == 48 and len(value) > 1):
+            raise Error(NOT_FOUND)
+        path.append(number)
+    if len(path) > 4:
+        raise Error(NOT_FOUND)
+    return tuple(path)
+
+
+def queries_of(msg):
+    """Uri-Query options as text. Error 4.00 when one is not UTF-8."""
+    try:
+        return [bytes(q).decode() for q in msg.opts(URI_QUERY)]
+    except UnicodeError:
+        raise Error(BAD_REQUEST)
+
+
+def arguments_of(payload):
+    """Arguments of Execute: list of (digit, text or None).
+
+    Error 4.00 when malformed (Core 1.2.2 section 6.3.5).
+    """
+    try:
+        text = bytes(payload).decode()
+    except UnicodeError:
+        raise Error(BAD_REQUEST)
+    out = []
+    at = 0
+    while at < len(text):
+        if out:
+            if text[at] != ",":
+                raise Error(BAD_REQUEST)
+            at += 1
+        digit = text[at : at + 1]
+        if not digit or digit not in "0123456789" or len(out) >= _MAX_ARGUMENTS:
+            raise Error(BAD_REQUEST)
+        at += 1
+        value = None
+        if text[at : at + 1] == "=":
+            end = text.find("'", at + 2)
+            if text[at + 1 : at + 2] != "'" or end < 0:
+                raise Error(BAD_REQUEST)
+            value = text[at + 2 : end]
+            at = end + 1
+        out.append((int(digit), value))
+    return out
+
+
+class Dispatcher:
+    """Serves the requests of all accounts over one model.
+
+    max_payload: bytes of the longest answer, in the one output buffer.
+    """
+
+    def __init__(self, model, max_payload=1024):
+        self.model = model
+        self.buf = bytearray(max_payload)
+
+    def handle(self, request, account, responder, now):
+        """Answer one request of an account: a Message; Error for what is refused."""
+        path = path_of(request)
+        if path and path[0] in HIDDEN:
+            raise Error(UNAUTHORIZED)
+        code = request.code
+        if code == GET:
+            return self._get(request, path, account, responder, now)
+        if code == PUT:
+            if request.opt(CONTENT_FORMAT) is None and not len(request.payload):
+                account.reporting.write_attributes(path, queries_of(request))
+                return Message(CHANGED)
+            return self._write(request, path, account, True)
+        if code == POST:
+            return self._post(request, path, account, responder)
+        if code == DELETE:
+            if len(path) != 2:
+                raise Error(METHOD_NOT_ALLOWED)
+            self.model.delete(path, account)
+            return Message(DELETED)
+        raise Error(METHOD_NOT_ALLOWED)
+
+    # --- Read, Observe, Discover
+
+    def _get(self, request, path, account, responder, now):
+        if not path:
+            raise Error(METHOD_NOT_ALLOWED)
+        accept = request.uint(ACCEPT)
+        if accept == _LINK_FORMAT:
+            return self._discover(request, path, account)
+        observe = request.uint(OBSERVE)
+        response = self.content(path, accept)
+        if observe == 0:
+            handle = responder.observe()
+            if handle is not None:  # None: no room, so it is answered as a Read
+                account.observe(path, accept, handle, now)
+        return response
+
+    def content(self, path, accept):
+        """2.05 with what a Read of path gives. accept: a content format, None for the default."""
+        nodes = self.model.read(path)
+        ct = DEFAULT_FORMAT if accept is None else accept
+        fmt = formats.get(ct)
+        single = len(nodes) == 1 and nodes[0][0] == path
+        if fmt is None or (not single and ct in formats.SINGLE):
+            raise Error(NOT_ACCEPTABLE)
+        try:
+            n = fmt.encode(path, nodes, self.buf)
+        except ValueError:
+            raise Error(INTERNAL)
+        msg = Message(CONTENT)
+        msg.add(CONTENT_FORMAT, ct)
+        msg.payload = bytes(memoryview(self.buf)[:n])
+        return msg
+
+    def _discover(self, request, path, account):
+        depth = None
+        for query in queries_of(request):
+            if query.startswith("depth="):
+                try:
+                    depth = int(query[6:])
+                except ValueError:
+                    raise Error(BAD_REQUEST)
+                if not 0 <= depth <= 3:
+                    raise Error(BAD_REQUEST)
+        links = self.model.links(path, depth)
+        for where, attributes in links:
+            attributes.extend(account.reporting.attributes_of(where))
+        msg = Message(CONTENT)
+        msg.add(CONTENT_FORMAT, _LINK_FORMAT)
+        msg.payload = self.links_payload(links)
+        return msg
+
+    def links_payload(self, links):
+        """Link-format text of a list of (path, attributes). Error 5.00 when it does not fit."""
+        try:
+            n = link.encode_links(links, self.buf)
+        except ValueError:
+            raise Error(INTERNAL)
+        return bytes(memoryview(self.buf)[:n])
+
+    # --- Write, Execute, Create
+
+    def decode(self, request, path):
+        """Records of a payload. Error 4.15 unknown format, 4.00 bad payload."""
+        ct = request.uint(CONTENT_FORMAT)
+        fmt = formats.get(_TEXT if ct is None else ct)
+        if fmt is None or not hasattr(fmt, "decode"):
+            raise Error(UNSUPPORTED_FORMAT)
+        return fmt.decode(path, request.payload, self.model.typeof)
+
+    def _write(self, request, path, account, replace):
+        if len(path) < 2:
+            raise Error(METHOD_NOT_ALLOWED)
+        self.model.instance(path[0], path[1])
+        if len(path) > 2:
+            self.model.row(path)
+        self.model.write(path, self.decode(request, path), replace, account)
+        return Message(CHANGED)
+
+    def _post(self, request, path, account, responder):
+        if len(path) == 1:
+            return self._create(request, path, account)
+        if len(path) == 3:
+            row = self.model.row(path)
+            if row[2] is None:
+                if request.uint(CONTENT_FORMAT, _TEXT) != _TEXT:
+                    raise Error(UNSUPPORTED_FORMAT)
+                after = self.model.execute(path, arguments_of(request.payload))
+                if callable(after):
+                    account.after_answer(after)
+                return Message(CHANGED)
+        return self._write(request, path, account, False)
+
+    def _create(self, request, path, account):
+        self.model.object(path[0])
+        records = []
+        if request.opt(CONTENT_FORMAT) is not None and len(request.payload):
+            records = self.decode(request, path)
+        iid = None
+        for where, _ in records:
+            if where[1] is not None:
+                if iid is not None and iid != where[1]:
+                    raise Error(BAD_REQUEST)
+                iid = where[1]
+        chosen = iid is None
+        iid = self.model.create(path[0], iid, records, account)
+        msg = Message(CREATED)
+        if chosen:  # Location-Path only where the server did not choose the ID
+            msg.add(LOCATION_PATH, str(path[0]))
+            msg.add(LOCATION_PATH, str(iid))
+        return msg
