@@ -1,0 +1,89 @@
+# Imports point one way.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# What each package of lib/ may import of the others. Lower knows nothing of upper.
+ALLOWED = {
+    "cbor": set(),
+    "aesccm": set(),
+    "hkdf": set(),
+    "coap": set(),
+    "flashstore": set(),
+    "oscore": {"coap", "aesccm", "hkdf"},
+    "lwm2m": {"coap", "cbor"},
+}
+# Inside packages: (module, what it may import of its package or of others).
+NARROW = {
+    "coap/message.py": set(),
+    "coap/params.py": set(),
+    "coap/endpoint.py": {"coap.message", "coap.params", "coap.block", "coap.observe", "coap.exchange"},
+    "oscore/context.py": {"aesccm", "hkdf", "oscore.limits", "oscore.window"},
+    "lwm2m/model.py": {"coap.message"},
+    "lwm2m/registration.py": {"coap.message"},
+    "lwm2m/reporting.py": {"coap.message"},
+}
+# No core may sleep, open a socket or know a board.
+FORBIDDEN_IN_CORE = {"asyncio", "socket", "select", "machine", "network", "esp", "esp32"}
+SHELLS = {
+    "coap/transport.py", "coap/aio.py", "lwm2m/client.py", "flashstore/nvs.py",
+}
+
+
+def modules():
+    return sorted((ROOT / "lib").glob("*/*/**/*.py"))
+
+
+def imports(path):
+    """Absolute names of what a module imports, wherever in the module it does."""
+    package = path.relative_to(ROOT / "lib").parts[1:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield name.name
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                base = package[: len(package) - node.level + 1]
+                if node.module:
+                    yield ".".join((*base, node.module))
+                else:
+                    for name in node.names:
+                        yield ".".join((*base, name.name))
+            elif node.module in ALLOWED:  # `from coap import message`
+                for name in node.names:
+                    yield node.module + "." + name.name
+            else:
+                yield node.module
+
+
+def test_all_packages_are_known():
+    assert {p.name for p in (ROOT / "lib").iterdir()} == set(ALLOWED)
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: "/".join(p.parts[-2:]))
+def test_imports_point_down(path):
+    own = path.relative_to(ROOT / "lib").parts[1]
+    short = "/".join(path.relative_to(ROOT / "lib").parts[1:])
+    for name in imports(path):
+        top = name.split(".")[0]
+        if top in ALLOWED and top != own:
+            assert top in ALLOWED[own], "%s imports %s" % (short, name)
+        if short not in SHELLS:
+            assert top not in FORBIDDEN_IN_CORE, "%s imports %s" % (short, name)
+        if short in NARROW and top in ALLOWED:
+            module = ".".join(name.split(".")[:2])
+            assert module in NARROW[short] or top in NARROW[short], "%s imports %s" % (short, name)
+
+
+def test_an_upward_import_is_found(tmp_path, monkeypatch):
+    bad = tmp_path / "lib" / "coap" / "coap" / "bad.py"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("def f():\n    from oscore import Account\n")
+    monkeypatch.setattr("test_layers.ROOT", tmp_path)
+    with pytest.raises(AssertionError, match="coap/bad.py imports oscore"):
+        test_imports_point_down(bad)
