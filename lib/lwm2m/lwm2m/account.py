@@ -7,7 +7,7 @@ from coap.endpoint import Endpoint
 from coap.message import Message, Error, GET, UNAUTHORIZED, URI_PATH, ECHO, describe
 from .registration import Registration
 from .reporting import Reporting
-from .server import HIDDEN
+from .server import HIDDEN, DEFAULT_FORMAT
 
 # Fresh keys after a hint that nobody signed: not at once again, but after 1 s,
 # 2 s ... so that a forger of plain errors cannot keep the device busy.
@@ -213,7 +213,7 @@ class Account:
             self._want_keys()  # request 3 failed: R3 is not used twice
 
     def _links(self):
-        links = [((), [("rt", "oma.lwm2m"), ("ct", self.client.content_formats())])]
+        links = [((), [("rt", "oma.lwm2m"), ("ct", DEFAULT_FORMAT)])]
         links += self.client.model.links(hidden=HIDDEN)
         return self.client.dispatcher.links_payload(links)
 

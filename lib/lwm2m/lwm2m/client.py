@@ -8,7 +8,6 @@ from micropython import const
 
 from coap.params import Params
 from coap.transport import UDP, Clock, readable
-from . import formats
 from .account import Account
 from .model import Model
 from .objects.security import Security
@@ -134,10 +133,6 @@ class Client:
         if self.secure is None:
             raise ValueError("/0/%d/17: this firmware has no OSCORE" % security.iid)
         return self.secure(security, entry.instances[iid])
-
-    def content_formats(self):
-        """Content formats for ct= of the registration, most useful first."""
-        return formats.supported()
 
     # --- what accounts call
 

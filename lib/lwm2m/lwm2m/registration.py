@@ -53,7 +53,7 @@ class Registration:
         self.version = "1.2"
         self.location = None  # segments, while registered
         self.asked = None  # what the message under way is: "register", "update", "deregister"
-        self.wake = 0
+        self.wake = 1000 * (server.initial_delay or 0)  # /1/x/14
         self.tries = 0
         self.lifetime = None  # as the server was last told
         self.stale_links = False

@@ -28,8 +28,7 @@ from coap.message import (
     CONTENT_FORMAT,
     ACCEPT,
 )
-from . import formats
-from .formats import link
+from .formats import get, link
 
 # What a Read is answered in when the server does not say: SenML CBOR.
 DEFAULT_FORMAT = const(112)
@@ -153,9 +152,8 @@ class Dispatcher:
         """2.05 with what a Read of path gives. accept: a content format, None for the default."""
         nodes = self.model.read(path)
         ct = DEFAULT_FORMAT if accept is None else accept
-        fmt = formats.get(ct)
-        single = len(nodes) == 1 and nodes[0][0] == path
-        if fmt is None or (not single and ct in formats.SINGLE):
+        fmt = get(ct)
+        if fmt is None:
             raise Error(NOT_ACCEPTABLE)
         try:
             n = fmt.encode(path, nodes, self.buf)
@@ -197,8 +195,8 @@ class Dispatcher:
     def decode(self, request, path):
         """Records of a payload. Error 4.15 unknown format, 4.00 bad payload."""
         ct = request.uint(CONTENT_FORMAT)
-        fmt = formats.get(_TEXT if ct is None else ct)
-        if fmt is None or not hasattr(fmt, "decode"):
+        fmt = get(_TEXT if ct is None else ct)
+        if fmt is None:
             raise Error(UNSUPPORTED_FORMAT)
         return fmt.decode(path, request.payload, self.model.typeof)
 
