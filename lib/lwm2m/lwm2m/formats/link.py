@@ -1,0 +1,74 @@
+# Link format: the lists of Register, Update and Discover.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 6690; OMA LwM2M Core 1.2.2, sections 6.2.1 (Register), 6.1.6 and 6.3.2 (Discover)
+#
+# Not in the table of formats: it carries links, not values.
+
+from .value import Out, name
+
+CT = 40
+NAME = "LINK"
+
+# Text values that stand without quotation marks: Leshan refuses them quoted.
+_BARE = ("ver", "lwm2m")
+
+
+def encode_links(entries, buf):
+    """Write links to buf (bytearray or memoryview) and return how many bytes they take.
+
+    entries: list of (path, attributes); path: tuple of 0 to 4 IDs, () being the root;
+    attributes: list of (name, value). value: None for a bare name, int or float, str, or a
+    list or tuple of int (ct). "ver" is left out of links that are not an object's.
+    Raises ValueError where buf is too small or a number is not finite.
+    """
+    out = Out(buf)
+    sep = "<"
+    for path, attributes in entries:
+        out.put(sep)
+        out.put(name(path) or "/")
+        out.put(">")
+        for key, value in attributes:
+            if key == "ver" and len(path) != 1:
+                continue
+            out.put(";" + key)
+            if value is not None:
+                out.put("=" + _value(key, value))
+        sep = ",<"
+    return out.pos
+
+
+def _value(key, value):
+    if isinstance(value, (list, tuple)):
+        s = " ".join([str(n) for n in value])
+        if len(value) == 1:
+            return s
+    elif not isinstance(value, str):
+        return plain(value)
+    elif key in _BARE:
+        return value
+    else:
+        s = value.replace("\\", "\\\\").replace('"', '\\"')
+    return '"' + s + '"'
+
+
+def plain(value):
+    """A number as decimal text without an exponent. value: int or float.
+    Raises ValueError where it is not finite."""
+    if isinstance(value, int):
+        return str(value)
+    if value - value != 0:
+        raise ValueError("value")
+    s, _, exp = repr(value).partition("e")
+    sign = ""
+    if s[0] == "-":
+        sign = "-"
+        s = s[1:]
+    whole, _, part = s.partition(".")
+    digits = whole + part
+    point = len(whole) + int(exp or "0")
+    if point < 1:
+        digits = "0" * (1 - point) + digits
+        point = 1
+    digits += "0" * (point - len(digits))
+    part = digits[point:].rstrip("0")
+    return sign + digits[:point] + ("." + part if part else "")
