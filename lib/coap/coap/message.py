@@ -91,7 +91,15 @@ class Error(Exception):
 
 
 class SecurityError(Error):
-    """A message that the security hook refuses. code is what a request is answered with."""
+    """A message that the security hook refuses. code is what a request is answered with.
+
+    ex: where it is not None, the answer is sealed with it (the request was authentic, but
+    has to be repeated, as for a challenge with Echo); else the answer is plain.
+    """
+
+    def __init__(self, code, text="", options=(), ex=None):
+        super().__init__(code, text, options)
+        self.ex = ex
 
 
 class PlainError(Error):
@@ -348,24 +356,31 @@ def encode(msg, buf=None, start=0):
 
     Raises ValueError where it does not fit, where options do not ascend, or for a bad token.
     """
+    if buf is None:
+        return bytes(pack(msg))
     token = msg.token
     tkl = len(token)
     if tkl > 8:
         raise ValueError("token")
-    out = bytearray(4 + tkl + body_len(msg.options, msg.payload)) if buf is None else buf
     pos = start + 4
-    if pos + tkl > len(out):
+    if pos + tkl > len(buf):
         raise ValueError("buf")
     mid = msg.mid
-    out[start] = 0x40 | msg.type << 4 | tkl
-    out[start + 1] = msg.code
-    out[start + 2] = mid >> 8
-    out[start + 3] = mid & 0xFF
+    buf[start] = 0x40 | msg.type << 4 | tkl
+    buf[start + 1] = msg.code
+    buf[start + 2] = mid >> 8
+    buf[start + 3] = mid & 0xFF
     if tkl:
-        out[pos : pos + tkl] = token
+        buf[pos : pos + tkl] = token
         pos += tkl
-    pos = encode_body(msg.options, msg.payload, out, pos)
-    return bytes(out) if buf is None else pos - start
+    return encode_body(msg.options, msg.payload, buf, pos) - start
+
+
+def pack(msg):
+    """The datagram as a bytearray of its own: encode() with one copy less."""
+    buf = bytearray(4 + len(msg.token) + body_len(msg.options, msg.payload))
+    encode(msg, buf)
+    return buf
 
 
 def encode_body(options, payload, buf, pos, skip=()):

@@ -1,0 +1,441 @@
+# CoAP endpoint: requests and responses, both roles over one socket. Without I/O.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 7252 section 5; No-Response of RFC 7967.
+
+# The way of a datagram: decode and duplicates (messaging.py, by peer and message ID, below
+# security), security hook, options, block-wise, handler; and back. Nothing but a counter changes
+# before the hook has accepted a message. A request of ours is in exchange.py, an observer of
+# ours in observe.py.
+
+from micropython import const
+
+from coap.block import Server, key_of
+from coap.exchange import Exchange, Ping
+from coap.message import Error, Message, PlainError, SecurityError, pack
+from coap.messaging import Messaging
+from coap.observe import Observation
+from coap.params import Params
+
+_CON = const(0)
+_NON = const(1)
+_ACK = const(2)
+_RST = const(3)
+
+_BAD_REQUEST = const(0x80)
+_BAD_OPTION = const(0x82)
+_NOT_FOUND = const(0x84)
+_INTERNAL = const(0xA0)
+_NO_PROXYING = const(0xA5)
+
+_IF_MATCH = const(1)
+_OBSERVE = const(6)
+_URI_PATH = const(11)
+_MAX_AGE = const(14)
+_URI_QUERY = const(15)
+_BLOCK2 = const(23)
+_BLOCK1 = const(27)
+_PROXY_URI = const(35)
+_PROXY_SCHEME = const(39)
+_NO_RESPONSE = const(258)
+
+# What a message's options ask for, see _scan().
+_F_BLOCK = const(1)
+_F_OBSERVE = const(2)
+_F_NO_RESPONSE = const(4)
+
+
+class Responder:
+    """Answers one request later than at once: the handler returns None and keeps this.
+
+    offset, more: position of the payload in the whole body and whether more follows, for a
+    handler that takes a body block by block (Endpoint.wants).
+    """
+
+    # What most requests never need is here, not in the instance.
+    block1 = None
+    block2 = None
+    body = None
+    observation = None
+    offset = 0
+    more = False
+    flags = 0
+    data = None
+    tries = 0
+    nstart = False
+
+    def __init__(self, endpoint, request, peer, security):
+        self._endpoint = endpoint
+        self.request = request
+        self.peer = peer
+        self.security = security
+
+    def observe(self):
+        """Register the peer as observer of what it asked for, and return the Observation;
+        None where there are params.max_observations already. The endpoint puts Observe into
+        the response, unless that is an error: then the observation ends."""
+        self.observation = self._endpoint._observe(self)
+        return self.observation
+
+    def respond(self, response, now):
+        """Send the response of a request that the handler answered with None, in a message of
+        its own (RFC 7252 section 5.2.2): confirmable where the request was."""
+        self._endpoint._separate(self, response, now)
+
+    # A separate response in flight.
+    def acked(self, endpoint, now):
+        pass
+
+    def failed(self, endpoint, reason, now):
+        pass
+
+
+class Endpoint(Messaging):
+    """A CoAP endpoint, client and server, towards one or more peers.
+
+    send(data, peer): sends a datagram; data is not changed afterwards. What it raises counts
+    as a lost datagram.
+    rand(n): n random bytes. peer: anything that can be compared with ==.
+    handler(request, peer, responder) returns the response (a Message with code, options and
+    payload), or None when it will call responder.respond(). An Error becomes a response with
+    its code, any other exception a 5.00. Block-wise and Observe are taken care of.
+    hook: security hook with seal_request, open_response, open_request, seal_response; or None.
+    params: a Params.
+
+    Times are int milliseconds of a clock that never goes back. receive() and poll() do not
+    raise: counters.errors counts what the hook, the handler and callbacks raise, and
+    on_error(exception) is called with it.
+    """
+
+    # Critical options that requests and responses may carry. A handler that serves others
+    # (If-Match, If-None-Match) assigns a longer tuple.
+    critical = (_URI_PATH, _URI_QUERY, 17, 9, _BLOCK2, _BLOCK1, 3, 7)
+
+    def __init__(self, send, rand, handler=None, hook=None, params=None):
+        super().__init__(send, rand, params or Params())
+        self.handler = handler or _no_handler
+        # wants(request, peer): True where the handler takes a long body block by block. It is
+        # then called with each block and answers 2.31 while responder.more is set.
+        self.wants = _wants_nothing
+        self.hook = hook
+        self.exchanges = []
+        self.observations = []
+        self.blocks = Server(self.params, rand)
+        self._tag = 0  # Request-Tag of our next long body, 0 is without
+
+    # ---- Requests to us
+
+    def _scan(self, options):
+        # Flags of what the options ask for; -1 where a critical one is not understood
+        # (RFC 7252 section 5.4.1) or is there twice and must not be (section 5.4.5).
+        flags = 0
+        last = -1
+        critical = self.critical
+        for n, _ in options:
+            if n & 1:
+                if n not in critical:
+                    return -1
+                if n == _BLOCK1 or n == _BLOCK2:
+                    flags |= _F_BLOCK
+                if n == last and n != _URI_PATH and n != _URI_QUERY and n != _IF_MATCH:
+                    return -1
+                last = n
+            elif n == _OBSERVE:
+                flags |= _F_OBSERVE
+            elif n == _NO_RESPONSE:
+                flags |= _F_NO_RESPONSE
+        return flags
+
+    def _request(self, msg, peer, now):
+        hook = self.hook
+        security = None
+        request = msg
+        if hook is not None:
+            try:
+                request, security = hook.open_request(msg)
+            except SecurityError as e:
+                self.counters.refused += 1
+                response = self._render(e)
+                if e.ex is None:
+                    response.set(_MAX_AGE, 0)
+                # Only what is authentic is remembered.
+                self._reply(msg, peer, e.ex, response, now, e.ex is not None)
+                return
+            request.type = msg.type
+            request.mid = msg.mid
+            request.token = msg.token
+        responder = Responder(self, request, peer, security)
+        flags = self._scan(request.options)
+        try:
+            if flags < 0:
+                if msg.type == _NON:
+                    self.counters.dropped += 1
+                    return
+                for n, _ in request.options:
+                    if n == _PROXY_URI or n == _PROXY_SCHEME:
+                        raise Error(_NO_PROXYING)
+                raise Error(_BAD_OPTION)
+            self.counters.requests += 1
+            if flags:
+                responder.flags = flags
+                if flags & _F_OBSERVE and request.uint(_OBSERVE) == 1:
+                    self._unobserve(peer, request.token, "deregistered")
+                if flags & _F_BLOCK:
+                    response = self.blocks.serve(request, responder, now, self.handler, self.wants)
+                else:
+                    response = self.handler(request, peer, responder)
+            else:
+                response = self.handler(request, peer, responder)
+        except Error as e:
+            response = self._render(e)
+        except Exception as e:
+            self.error(e)
+            response = Message(_INTERNAL)
+        if response is not None:
+            response = self._finish(responder, response, now)
+        self._reply(msg, peer, security, response, now, True)
+
+    def _render(self, e):
+        # The one place where an error becomes a response.
+        response = Message(e.code)
+        for number, value in e.options:
+            response.add(number, value)
+        return response
+
+    def _finish(self, responder, response, now):
+        # Observe, block-wise and No-Response of a response; None where none is wanted.
+        code = response.code
+        observation = responder.observation
+        if observation is not None:
+            if code < _BAD_REQUEST:
+                response.set(_OBSERVE, observation.seq)
+            else:
+                self._drop_observation(observation, "refused")
+        block2 = responder.block2
+        payload = response.payload
+        if (
+            block2 is not None
+            or responder.body is not None
+            or callable(payload)
+            or len(payload) > 16 << self.params.block_szx
+        ) and code < _BAD_REQUEST:
+            try:
+                self.blocks.cut(
+                    response, responder.peer, responder.request, block2, now, responder.body
+                )
+            except Exception as e:
+                if not isinstance(e, Error):
+                    self.error(e)
+                    e = Error(_INTERNAL)
+                response = self._render(e)
+        block1 = responder.block1
+        if block1 is not None:
+            szx = min(block1 & 7, self.params.block_szx)
+            num = (block1 >> 4) << (block1 & 7) >> szx
+            response.add(_BLOCK1, num << 4 | (8 if code == 0x5F else 0) | szx)
+        if responder.flags & _F_NO_RESPONSE:
+            if responder.request.uint(_NO_RESPONSE) & 1 << (response.code >> 5) - 1:
+                return None
+        return response
+
+    def _reply(self, msg, peer, security, response, now, remember):
+        # Answer msg by a piggybacked response, a NON, or an empty ACK for response None.
+        confirmable = msg.type == _CON
+        data = None
+        if response is None:
+            if confirmable:
+                data = bytes((0x60, 0, msg.mid >> 8, msg.mid & 0xFF))
+        else:
+            if security is not None:
+                try:
+                    response = self.hook.seal_response(response, security)
+                except Exception as e:
+                    self.error(e)
+                    response = Message(_INTERNAL).add(_MAX_AGE, 0)
+            response.token = msg.token
+            if confirmable:
+                response.type = _ACK
+                response.mid = msg.mid
+            else:
+                response.type = _NON
+                response.mid = self._next_mid()
+            data = pack(response)
+        if data is not None:
+            self._send(data, peer)
+        if remember:
+            self._remember(msg.mid, peer, data if confirmable else None, now)
+
+    def _separate(self, responder, response, now):
+        request = responder.request
+        response = self._finish(responder, response, now)
+        if response is None:
+            return
+        if responder.security is not None:
+            response = self.hook.seal_response(response, responder.security)
+        response.token = request.token
+        separate = 0
+        for owner in self._flying:
+            if not owner.nstart:
+                separate += 1
+        if request.type == _CON and separate < self.params.max_separate:
+            self._transmit(responder, response, now)
+        else:
+            response.type = _NON
+            response.mid = self._next_mid()
+            self._send(pack(response), responder.peer)
+
+    # ---- Responses to us
+
+    def _response(self, msg, peer, now):
+        # A response in a message of its own: separate, NON, or a notification.
+        token = msg.token
+        confirmable = msg.type == _CON
+        for exchange in self.exchanges:
+            if exchange.token == token and exchange.peer == peer and exchange.mid is not None:
+                if self._answered(exchange, msg, now) or not confirmable:
+                    return
+                break
+        else:
+            self.counters.dropped += 1
+            if confirmable or msg.opt(_OBSERVE) is not None:
+                self._empty(_RST, msg.mid, peer)
+
+    def _answered(self, exchange, msg, now):
+        # A response for an exchange: True where it was accepted.
+        inner = msg
+        plain = False
+        if exchange.security is not None:
+            try:
+                inner = self.hook.open_response(msg, exchange.security)
+            except PlainError:
+                plain = True
+            except SecurityError:
+                self.counters.refused += 1
+                return False
+        flags = self._scan(inner.options)
+        if flags < 0:
+            self.counters.dropped += 1
+            if msg.type == _CON:
+                self._empty(_RST, msg.mid, exchange.peer)
+            return False
+        self.counters.responses += 1
+        if msg.type != _ACK:
+            ack = None
+            if msg.type == _CON:
+                ack = self._empty(_ACK, msg.mid, exchange.peer)
+            self._remember(msg.mid, exchange.peer, ack, now)
+        self._landed(exchange)
+        if plain:
+            exchange.finish(self, msg, "plain")
+        else:
+            exchange.received(self, inner, flags, now)
+        self._start_next(now)
+        return True
+
+    def _new_token(self):
+        while True:
+            token = self.rand(self.params.token_len)
+            for exchange in self.exchanges:
+                if exchange.token == token:
+                    break
+            else:
+                return token
+
+    # ---- Requests of ours
+
+    def request(
+        self, msg, peer, now, on_response, confirmable=True, timeout_ms=None, observe=False
+    ):
+        """Send a request and return its Exchange.
+
+        msg: code, options and the whole payload; it is cut into blocks where it is long, and
+        a long response is put together, unless msg has a Block2 of its own: then each response
+        is given as it comes. timeout_ms: bound for the whole exchange; without it each message
+        is bounded by params. observe: register for notifications (RFC 7641).
+
+        on_response(exchange, response, error) is called once, or with observe=True for each
+        notification, until exchange.done. response is a Message and error None; else error is
+        "timeout", "reset" (rejected by the peer), "cancelled", "refused" (the hook cannot seal
+        it, or max_exchanges: it may then be called before this returns), "incomplete" or "too
+        large" (of a long response), or "plain": response is then an unprotected error in answer
+        to a protected request, which is only a hint.
+        """
+        self.now = now
+        until = None if timeout_ms is None else now + timeout_ms
+        exchange = Exchange(msg, peer, on_response, confirmable, until, observe)
+        if len(self.exchanges) >= self.params.max_exchanges:
+            exchange.finish(self, None, "refused")
+        else:
+            self.exchanges.append(exchange)
+            self._launch(exchange, now)
+        return exchange
+
+    def ping(self, peer, now, on_pong):
+        """Ask a peer for a sign of life (RFC 7252 section 4.3). on_pong(alive: bool)."""
+        self.now = now
+        if len(self._queue) >= self.params.max_exchanges:
+            self.call(on_pong, False)
+        else:
+            self._launch(Ping(peer, on_pong), now)
+
+    def cancel(self, exchange):
+        """Forget an exchange; its on_response gets "cancelled". Notifications that come later
+        are answered with a Reset, which tells the server."""
+        if exchange in self.exchanges:
+            exchange.finish(self, None, "cancelled")
+
+    # ---- Observers of ours
+
+    def _observe(self, responder):
+        request = responder.request
+        self._unobserve(responder.peer, request.token, "replaced")
+        if len(self.observations) >= self.params.max_observations:
+            return None
+        observation = Observation(
+            request.token, responder.peer, responder.security, key_of(request)
+        )
+        self.observations.append(observation)
+        return observation
+
+    def _unobserve(self, peer, token, reason):
+        for observation in self.observations:
+            if observation.token == token and observation.peer == peer:
+                self._drop_observation(observation, reason)
+                return
+
+    def _drop_observation(self, observation, reason):
+        self.forget(observation)
+        self.call(observation.on_cancel, reason)
+
+    def restore(self, observation):
+        """Keep an Observation made from what was stored over a restart. False where there are
+        params.max_observations already."""
+        if len(self.observations) >= self.params.max_observations:
+            return False
+        self.observations.append(observation)
+        return True
+
+    def notify(self, observation, msg, now, confirmable=False, on_done=None):
+        """Send a notification: msg has code, options and payload; Observe is added.
+
+        While a confirmable one is not acknowledged yet, a newer one waits and takes the place
+        of another that waits. An error code ends the observation (RFC 7641 section 4.2).
+        on_done(observation, error): error is None when it was sent, or acknowledged where it
+        is confirmable, else "replaced", "refused", "reset", "timeout" or "cancelled".
+        """
+        self.now = now
+        observation.notify(self, msg, now, confirmable, on_done)
+
+    def forget(self, observation):
+        """End an observation without telling the peer."""
+        if observation in self.observations:
+            self.observations.remove(observation)
+            self._withdraw(observation)
+            observation.dropped(self)
+
+
+def _no_handler(request, peer, responder):
+    raise Error(_NOT_FOUND)
+
+
+def _wants_nothing(request, peer):
+    return False

@@ -1,0 +1,239 @@
+# A request of ours from the first datagram to its answer, and the ping.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 7252 section 5, RFC 7641 section 3, RFC 7959; Echo of RFC 9175 section 2.
+
+from micropython import const
+
+from coap.block import Client, Incomplete
+from coap.message import Message, pack
+
+_NON = const(1)
+
+_GET = const(1)
+_FETCH = const(5)
+_BAD_REQUEST = const(0x80)
+_UNAUTHORIZED = const(0x81)
+
+_OBSERVE = const(6)
+_BLOCK2 = const(23)
+_ECHO = const(252)
+
+_F_BLOCK = const(1)  # as in endpoint.py
+_F_OBSERVE = const(2)
+
+_FRESH_MS = const(128000)  # RFC 7641 section 3.4
+
+
+class Exchange:
+    """A request of ours. request: the Message given; done: True after the last on_response;
+    security: what the hook keeps for it. context is free for the owner."""
+
+    nstart = True
+    context = None
+    data = None
+    mid = None
+    token = None
+    security = None
+    deadline = None
+    tries = 0
+    done = False
+    echo = None
+    echoes = 0
+    observing = False
+    seq = 0
+    seq_at = None
+    rest = None
+
+    def __init__(self, request, peer, on_response, confirmable, until, observe):
+        self.request = request
+        self.peer = peer
+        self.on_response = on_response
+        self.confirmable = confirmable
+        self.until = self.deadline = until
+        self.observe = observe
+        self.transfer = None
+        if observe and request.opt(_OBSERVE) is None:
+            request.add(_OBSERVE, 0)
+
+    def start(self, endpoint, now):
+        # Called by the endpoint for the first message when it is its turn, and from
+        # received() for each that follows: it seals and sends one message.
+        request = self.request
+        params = endpoint.params
+        transfer = self.transfer
+        if transfer is None:
+            if len(request.payload) > 16 << params.block_szx:
+                tag = None
+                if endpoint._tag:
+                    tag = endpoint._tag.to_bytes(2, "big")
+                transfer = self.transfer = Client(request, params, tag)
+            elif (
+                params.early_block2
+                and request.opt(_BLOCK2) is None
+                and (request.code == _GET or request.code == _FETCH)
+            ):
+                request.add(_BLOCK2, params.block_szx)
+                if not self.observe:
+                    transfer = self.transfer = Client(request, params)
+        msg = request if transfer is None else transfer.message()
+        if self.echo is not None:
+            if msg is request:
+                msg = Message(request.code, payload=request.payload)
+                msg.options = request.options[:]
+            msg.set(_ECHO, self.echo)
+            self.echo = None
+        token = endpoint._new_token()
+        if endpoint.hook is not None:
+            msg, self.security = endpoint.hook.seal_request(msg)
+        msg.token = self.token = token
+        self.deadline = self.until
+        if self.confirmable:
+            endpoint._transmit(self, msg, now)
+            return
+        msg.type = _NON
+        msg.mid = self.mid = endpoint._next_mid()
+        self.tries = -1
+        self.due = now + params.response_timeout_ms
+        if self.on_response is None and not self.observe:
+            # Nobody waits for an answer.
+            self.finish(endpoint, None, None)
+        else:
+            endpoint._flying.append(self)
+        endpoint._send(pack(msg), self.peer)
+
+    def acked(self, endpoint, now):
+        # The response comes in a message of its own.
+        self.deadline = now + endpoint.params.response_timeout_ms
+        if self.until is not None and self.until < self.deadline:
+            self.deadline = self.until
+
+    def failed(self, endpoint, reason, now):
+        self.finish(endpoint, None, reason)
+
+    def finish(self, endpoint, response, error):
+        # The last thing that happens to an exchange.
+        if self.done:
+            return
+        self.done = True
+        if self in endpoint.exchanges:
+            endpoint.exchanges.remove(self)
+        endpoint._withdraw(self)
+        if error is not None and self.transfer is not None and self.transfer.upload:
+            # Blocks of this body may still be under way: those of the next are told apart.
+            endpoint._tag = endpoint._tag % 0xFFFF + 1
+        rest = self.rest
+        if rest is not None:
+            self.rest = None
+            endpoint.cancel(rest)
+        self.transfer = None
+        self.security = None
+        endpoint.call(self.on_response, self, response, error)
+
+    def received(self, endpoint, response, flags, now):
+        # A response to the message sent last, or a notification, accepted by the hook.
+        if response.code == _UNAUTHORIZED and self.echoes < endpoint.params.max_echo:
+            echo = response.opt(_ECHO)
+            if echo is not None:
+                self.echoes += 1
+                self.echo = bytes(echo)
+                endpoint._start(self, now)
+                return
+        transfer = self.transfer
+        if self.observe:
+            if transfer is not None and transfer.sending(response):
+                endpoint._start(self, now)
+            else:
+                self.transfer = None
+                self._notified(endpoint, response, flags, now)
+            return
+        if transfer is None and flags & _F_BLOCK:
+            # A Block2 that the caller asks for by itself is his to handle.
+            if self.request.opt(_BLOCK2) is None:
+                transfer = self.transfer = Client(self.request, endpoint.params)
+        if transfer is not None:
+            try:
+                if transfer.feed(response):
+                    endpoint._start(self, now)
+                    return
+            except Incomplete as e:
+                self.finish(endpoint, None, e.args[0])
+                return
+            response = transfer.response
+        self.finish(endpoint, response, None)
+
+    def _notified(self, endpoint, response, flags, now):
+        value = None
+        if flags & _F_OBSERVE and response.code < _BAD_REQUEST:
+            value = response.uint(_OBSERVE)
+        if value is not None and self.observing and endpoint.hook is None:
+            # Out of order? With a hook the Partial IV tells, and the hook refuses.
+            ahead = (value - self.seq) & 0xFFFFFF
+            if not 0 < ahead < 0x800000 and now - self.seq_at <= _FRESH_MS:
+                endpoint.counters.dropped += 1
+                return
+        self.deadline = None
+        self.observing = value is not None
+        self.seq = value
+        self.seq_at = now
+        rest = self.rest
+        if rest is not None:
+            # The rest of an older one is of no use any more.
+            self.rest = None
+            endpoint.cancel(rest)
+        if flags & _F_BLOCK:
+            # The rest is fetched by a request of its own: this token is for notifications.
+            request = Message(self.request.code, payload=self.request.payload)
+            request.options = [o for o in self.request.options if o[0] != _OBSERVE]
+            transfer = Client(request, endpoint.params)
+            transfer.upload = False
+            try:
+                more = transfer.feed(response)
+            except Incomplete as e:
+                endpoint.call(self.on_response, self, None, e.args[0])
+                return
+            if more:
+                rest = Exchange(request, self.peer, self._fetched, True, None, False)
+                rest.context = endpoint
+                rest.transfer = transfer
+                self.rest = rest
+                endpoint.exchanges.append(rest)
+                endpoint._launch(rest, now)
+                return
+            response = transfer.response
+        self._give(endpoint, response)
+
+    def _fetched(self, rest, response, error):
+        if self.rest is rest:
+            self.rest = None
+            endpoint = rest.context
+            if error is None:
+                self._give(endpoint, response)
+            else:
+                endpoint.call(self.on_response, self, None, error)
+
+    def _give(self, endpoint, response):
+        if self.observing:
+            endpoint.call(self.on_response, self, response, None)
+        else:
+            self.finish(endpoint, response, None)
+
+
+class Ping:
+    # An empty confirmable message: the Reset that answers it is the pong.
+
+    nstart = True
+    data = None
+    mid = None
+
+    def __init__(self, peer, on_pong):
+        self.peer = peer
+        self.on_pong = on_pong
+
+    def start(self, endpoint, now):
+        endpoint._transmit(self, Message(), now)
+
+    def acked(self, endpoint, now):
+        endpoint.call(self.on_pong, True)
+
+    def failed(self, endpoint, reason, now):
+        endpoint.call(self.on_pong, reason == "reset")

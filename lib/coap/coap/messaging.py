@@ -1,0 +1,309 @@
+# CoAP message layer: reliability, duplicates, NSTART, time. Without I/O.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 7252 section 4.
+
+from micropython import const
+
+from coap.message import FormatError, decode, pack
+
+_CON = const(0)
+_ACK = const(2)
+_RST = const(3)
+
+
+class Counters:
+    """What happened, by name; a count is an attribute of the instance from its first event on."""
+
+    malformed = 0  # datagrams that are no CoAP message
+    dropped = 0  # messages that nothing was done about: no exchange, bad option, oversized
+    duplicates = 0  # messages received again
+    refused = 0  # messages that the security hook did not accept
+    retransmitted = 0  # datagrams sent again
+    timeouts = 0  # confirmable messages or requests given up
+    unsent = 0  # datagrams that could not be sent
+    errors = 0  # exceptions of the handler, the hook or a callback
+    requests = 0  # requests handed to the handler
+    responses = 0  # responses to requests of ours
+    evicted = 0  # replies forgotten for want of room
+
+    def items(self):
+        """(name, count) of everything that happened."""
+        return self.__dict__.items()
+
+
+class Messaging:
+    """The message layer below Endpoint, which has the public interface.
+
+    What waits for an ACK is an owner: an Exchange, Ping, Observation or Responder, with
+    peer, nstart (whether it counts for NSTART), start(endpoint, now) where it may have to wait
+    for its turn, and acked(endpoint, now), failed(endpoint, reason, now) with the outcome.
+    mid, data, tries, interval and due of an owner belong to this layer.
+    """
+
+    def __init__(self, send, rand, params):
+        self._out = send
+        self.rand = rand
+        self.params = params
+        self.counters = Counters()
+        self.on_error = None
+        self.now = 0
+        self._mid = int.from_bytes(rand(2), "big")
+        self._flying = []  # what waits for an ACK or, being NON, for a response
+        self._queue = []  # what waits for its turn (NSTART)
+        self._seen = []  # (mid, peer, expires, reply) of received messages, newest last
+        self._seen_bytes = 0
+
+    # ---- Receiving
+
+    def receive(self, data, peer, now):
+        """Take a datagram from the network."""
+        self.now = now
+        try:
+            if len(data) > self.params.max_datagram:
+                self.counters.dropped += 1
+                return
+            try:
+                msg = decode(data)
+            except FormatError as e:
+                self.counters.malformed += 1
+                if e.type == _CON:
+                    self._empty(_RST, e.mid, peer)
+                return
+            kind = msg.type
+            code = msg.code
+            if kind >= _ACK:
+                self._acknowledged(msg, kind, code, peer, now)
+                return
+            mid = msg.mid
+            for seen in self._seen:
+                if seen[0] == mid and seen[1] == peer and seen[2] > now:
+                    self.counters.duplicates += 1
+                    if seen[3] is not None:
+                        self._send(seen[3], peer)
+                    return
+            if 0 < code < 32:
+                self._request(msg, peer, now)
+            elif 64 <= code < 192:
+                self._response(msg, peer, now)
+            elif kind == _CON:
+                # Ping, or a code of a reserved class (RFC 7252 section 4.2, 4.3).
+                self._empty(_RST, mid, peer)
+            else:
+                self.counters.dropped += 1
+        except Exception as e:
+            self.error(e)
+
+    def _remember(self, mid, peer, reply, now):
+        seen = self._seen
+        params = self.params
+        if seen and (seen[0][2] <= now or len(seen) >= params.dedup_slots):
+            old = seen.pop(0)[3]
+            if old is not None:
+                self._seen_bytes -= len(old)
+        seen.append((mid, peer, now + params.exchange_lifetime_ms, reply))
+        if reply is not None:
+            self._seen_bytes += len(reply)
+            i = 0
+            while self._seen_bytes > params.dedup_bytes and i < len(seen) - 1:
+                mid, peer, expires, reply = seen[i]
+                if reply is not None:
+                    self._seen_bytes -= len(reply)
+                    seen[i] = (mid, peer, expires, None)
+                    self.counters.evicted += 1
+                i += 1
+
+    def _acknowledged(self, msg, kind, code, peer, now):
+        mid = msg.mid
+        if kind == _ACK and code:
+            # Piggybacked response. One that the hook does not accept acknowledges nothing.
+            if 64 <= code < 192:
+                token = msg.token
+                for exchange in self.exchanges:
+                    if exchange.mid == mid and exchange.token == token and exchange.peer == peer:
+                        if exchange.observing:
+                            # The answer to the registration once more.
+                            break
+                        self._answered(exchange, msg, now)
+                        return
+            self.counters.dropped += 1
+            return
+        if code:
+            self.counters.dropped += 1
+            return
+        for owner in self._flying:
+            if owner.mid == mid and owner.peer == peer:
+                if kind == _ACK:
+                    if owner.tries < 0:
+                        # A NON request: there is nothing to acknowledge.
+                        break
+                    self._landed(owner)
+                    owner.acked(self, now)
+                else:
+                    self._landed(owner)
+                    owner.failed(self, "reset", now)
+                self._start_next(now)
+                return
+        if kind == _RST:
+            for observation in self.observations:
+                if observation.mid == mid and observation.peer == peer:
+                    self._drop_observation(observation, "reset")
+                    return
+        self.counters.dropped += 1
+
+    # ---- Sending
+
+    def _send(self, data, peer):
+        try:
+            self._out(data, peer)
+        except Exception as e:
+            self.counters.unsent += 1
+            if not isinstance(e, OSError):
+                self.error(e)
+
+    def _empty(self, kind, mid, peer):
+        data = bytes((0x40 | kind << 4, 0, mid >> 8, mid & 0xFF))
+        self._send(data, peer)
+        return data
+
+    def _next_mid(self):
+        self._mid = mid = (self._mid + 1) & 0xFFFF
+        return mid
+
+    def _transmit(self, owner, outer, now):
+        # Send a confirmable message for owner, which is told acked() or failed(). The bytes
+        # are made once: a retransmission repeats them.
+        params = self.params
+        outer.type = _CON
+        outer.mid = owner.mid = self._next_mid()
+        owner.data = data = pack(outer)
+        owner.tries = 0
+        spread = int(params.ack_timeout_ms * (params.ack_random_factor - 1))
+        owner.interval = params.ack_timeout_ms
+        if spread > 0:
+            owner.interval += int.from_bytes(self.rand(2), "big") * spread >> 16
+        owner.due = now + owner.interval
+        self._flying.append(owner)
+        self._send(data, owner.peer)
+
+    def _landed(self, owner):
+        # owner has its answer, or none is waited for any more.
+        owner.data = None
+        if owner in self._flying:
+            self._flying.remove(owner)
+
+    def _turn(self, peer):
+        # Whether NSTART lets us begin something with a peer.
+        n = self.params.nstart
+        for owner in self._flying:
+            if owner.nstart and owner.peer == peer:
+                n -= 1
+        return n > 0
+
+    def _launch(self, owner, now):
+        # Begin something that counts for NSTART, or let it wait for its turn.
+        for waiting in self._queue:
+            if waiting.peer == owner.peer:
+                break
+        else:
+            if self._turn(owner.peer):
+                self._start(owner, now)
+                return
+        self._queue.append(owner)
+
+    def _start(self, owner, now):
+        try:
+            owner.start(self, now)
+        except Exception as e:
+            # Nothing was sent: the hook cannot seal it, or there is no memory.
+            self.error(e)
+            owner.failed(self, "refused", now)
+
+    def _start_next(self, now):
+        i = 0
+        queue = self._queue
+        while i < len(queue):
+            if self._turn(queue[i].peer):
+                self._start(queue.pop(i), now)
+                i = 0
+            else:
+                i += 1
+
+    def _withdraw(self, owner):
+        self._landed(owner)
+        if owner in self._queue:
+            self._queue.remove(owner)
+
+    # ---- Time
+
+    def poll(self, now):
+        """Do what is due: retransmit, give up, expire. Returns next_wakeup()."""
+        self.now = now
+        flying = self._flying
+        i = 0
+        while i < len(flying):
+            owner = flying[i]
+            if owner.due > now:
+                i += 1
+            elif 0 <= owner.tries < self.params.max_retransmit:
+                owner.tries += 1
+                owner.interval *= 2
+                owner.due = now + owner.interval
+                self.counters.retransmitted += 1
+                self._send(owner.data, owner.peer)
+                i += 1
+            else:
+                self._landed(owner)
+                self._expired(owner, now)
+                i = 0
+        exchanges = self.exchanges
+        i = 0
+        while i < len(exchanges):
+            exchange = exchanges[i]
+            if exchange.deadline is not None and exchange.deadline <= now:
+                self._withdraw(exchange)
+                self._expired(exchange, now)
+                i = 0
+            else:
+                i += 1
+        self.blocks.expire(now)
+        return self.next_wakeup()
+
+    def _expired(self, owner, now):
+        self.counters.timeouts += 1
+        try:
+            owner.failed(self, "timeout", now)
+            self._start_next(now)
+        except Exception as e:
+            self.error(e)
+
+    def next_wakeup(self):
+        """When poll() has to be called next, in ms of the clock, or None for never."""
+        wake = None
+        for owner in self._flying:
+            if wake is None or owner.due < wake:
+                wake = owner.due
+        for exchange in self.exchanges:
+            due = exchange.deadline
+            if due is not None and (wake is None or due < wake):
+                wake = due
+        bodies = self.blocks.bodies
+        if bodies and (wake is None or bodies[0].expires < wake):
+            wake = bodies[0].expires
+        return wake
+
+    def error(self, e):
+        """Count an exception and hand it to on_error."""
+        self.counters.errors += 1
+        if self.on_error is not None:
+            try:
+                self.on_error(e)
+            except Exception:
+                pass
+
+    def call(self, callback, *args):
+        """Call a callback; what it raises is counted."""
+        if callback is not None:
+            try:
+                callback(*args)
+            except Exception as e:
+                self.error(e)

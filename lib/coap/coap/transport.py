@@ -1,0 +1,83 @@
+# UDP socket and clock for an Endpoint, and the one place that knows asyncio's private queue.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+
+# Any object with sendto(data, peer), recvfrom(n), close() and a sock that can be polled can
+# take the place of UDP.
+
+import errno
+import socket
+import time
+
+from asyncio import core
+from micropython import const
+
+_TICKS_MASK = const(0x3FFFFFFF)
+
+
+def resolve(host, port, family=0):
+    """The peer of a host name or address and a port, as recvfrom() and sendto() have it.
+    It blocks while a name is looked up. Raises OSError."""
+    return socket.getaddrinfo(host, port, family, socket.SOCK_DGRAM)[0][-1]
+
+
+def readable(sock):
+    """await readable(sock): wait until a datagram is there."""
+    # asyncio has no datagrams; this is what its streams do, by a name that is private.
+    yield core._io_queue.queue_read(sock)
+
+
+class UDP:
+    """A bound UDP socket.
+
+    local: address from resolve(), or None for any address and a port of the system's choice;
+    family: socket.AF_INET or AF_INET6. Raises OSError.
+    unsent, unread: datagrams that could not be sent or received; each is like a lost one.
+    """
+
+    def __init__(self, local=None, family=socket.AF_INET):
+        if local is None:
+            local = resolve("::" if family != socket.AF_INET else "0.0.0.0", 0, family)
+        self.sock = socket.socket(family, socket.SOCK_DGRAM)
+        self.sock.setblocking(False)
+        self.sock.bind(local)
+        self.unsent = 0
+        self.unread = 0
+
+    def sendto(self, data, peer):
+        """Send a datagram. Where it cannot be sent (no route, buffers full, refused) it counts
+        as lost: retransmission is what helps."""
+        try:
+            self.sock.sendto(data, peer)
+        except OSError:
+            self.unsent += 1
+
+    def recvfrom(self, n):
+        """(data, peer) of a datagram of up to n bytes, or None when there is none."""
+        try:
+            return self.sock.recvfrom(n)
+        except OSError as e:
+            if e.errno != errno.EAGAIN:
+                # The answer to something that we sent, as ECONNREFUSED.
+                self.unread += 1
+            return None
+
+    def close(self):
+        """Close the socket."""
+        self.sock.close()
+
+
+class Clock:
+    """Milliseconds that never go back and never wrap, over ticks_ms() which does. It has to be
+    read at least every six days."""
+
+    def __init__(self):
+        self._last = time.ticks_ms()
+        self._now = 0
+
+    def now(self):
+        """Milliseconds since the clock was made."""
+        ticks = time.ticks_ms()
+        # Not ticks_diff(), which is half as far.
+        self._now += (ticks - self._last) & _TICKS_MASK
+        self._last = ticks
+        return self._now
