@@ -17,6 +17,7 @@ HELP = (
 
 _TIMEOUT_S = 60  # writing flash and a soft reset stay far below
 _READ_TIMEOUT_S = 2
+_ENTER_TIMEOUT_S = 5  # for a program on the board to give way
 _MARK = "lwm2m_setup: "  # begins the last line of lwm2m_setup.run()
 
 BLOCK = 4096
@@ -223,7 +224,7 @@ class Board:
         return _outcome(lines)
 
     def _talk(self, transport, verb, args):
-        transport.enter_raw_repl(soft_reset=False)
+        transport.enter_raw_repl(soft_reset=False, timeout_overall=_ENTER_TIMEOUT_S)
         platform = self._exec(transport, "import sys\nprint(sys.platform)").strip()
         # The unix port ends where a board resets.
         board = platform not in ("linux", "darwin")
