@@ -1,0 +1,253 @@
+# Writes CBOR items one by one into a buffer.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 8949 section 3; heads are always the shortest (section 4.2.1).
+
+import struct
+from micropython import const
+
+import cbor
+
+from cbor import CBOREncodeError, CBORSimpleValue, CBORTag
+
+_UINT = const(0x00)
+_NINT = const(0x20)
+_BYTES = const(0x40)
+_TEXT = const(0x60)
+_ARRAY = const(0x80)
+_MAP = const(0xA0)
+_TAG = const(0xC0)
+_SIMPLE = const(0xE0)
+
+
+# The two bytes of a half-precision float, or None when it cannot hold what the four
+# bytes of a single one do.
+def _half(single):
+    sign = single[0] & 0x80
+    exp = (single[0] & 0x7F) << 1 | single[1] >> 7
+    mant = (single[1] & 0x7F) << 16 | single[2] << 8 | single[3]
+    if exp == 255:
+        exp = 31
+    elif 113 <= exp <= 142:
+        exp -= 112
+    elif exp == 0 and mant == 0:
+        pass
+    elif 103 <= exp < 113:  # a subnormal half
+        mant |= 0x800000
+        shift = 113 - exp
+        if mant & ((1 << shift) - 1):
+            return None
+        mant >>= shift
+        exp = 0
+    else:
+        return None
+    if mant & 0x1FFF:
+        return None
+    mant >>= 13
+    return bytes((sign | exp << 2 | mant >> 8, mant & 0xFF))
+
+
+class Writer:
+    """Writes items into a buffer, from pos on, up to end.
+
+    buf: bytearray or writable memoryview. half: whether floats may be written in half
+    precision; without it in single precision when that loses nothing, else in double.
+    `pos` is where the next item goes, `limit` where the room ends. Every method raises ValueError when the item does
+    not fit, and then has written nothing or a part of it behind pos.
+    """
+
+    def __init__(self, buf, pos=0, end=None, half=False, grow=False):
+        self.buf = buf
+        self.start = self.pos = pos
+        self.limit = len(buf) if end is None else end
+        self.half = half
+        self._grow = grow  # dumps: buf is its own and may be extended
+
+    def view(self):
+        """What has been written, as a memoryview."""
+        return memoryview(self.buf)[self.start : self.pos]
+
+    # Makes n bytes at pos usable; returns pos.
+    def _room(self, n):
+        pos = self.pos
+        if pos + n > self.limit:
+            if not self._grow:
+                raise ValueError("buf: full")
+            self.buf.extend(bytes(max(n, self.limit)))
+            self.limit = len(self.buf)
+        return pos
+
+    # An item's head: major type, shifted, and argument. more: bytes that must fit too.
+    def _head(self, major, n, more=0):
+        buf = self.buf
+        if n < 24:
+            pos = self._room(1 + more)
+            buf[pos] = major | n
+            self.pos = pos + 1
+            return
+        if n < 0x100:
+            size = 1
+            major |= 24
+        elif n < 0x10000:
+            size = 2
+            major |= 25
+        elif n <= 0xFFFFFFFF:
+            size = 4
+            major |= 26
+        elif n <= 0xFFFFFFFFFFFFFFFF:
+            size = 8
+            major |= 27
+        else:
+            raise ValueError("beyond 64 bits")
+        pos = self._room(1 + size + more)
+        buf[pos] = major
+        self.pos = pos + 1 + size
+        for i in range(pos + size, pos, -1):
+            buf[i] = n & 0xFF
+            n >>= 8
+
+    def raw(self, data):
+        """Bytes that are CBOR already."""
+        n = len(data)
+        pos = self._room(n)
+        self.buf[pos : pos + n] = data
+        self.pos = pos + n
+
+    def uint(self, v):
+        """An unsigned integer below 2 ** 64."""
+        if v < 0:
+            raise ValueError("v: negative")
+        self._head(_UINT, v)
+
+    def int(self, v):
+        """An integer, -2 ** 64 to 2 ** 64 - 1."""
+        if v >= 0:
+            self._head(_UINT, v)
+        else:
+            self._head(_NINT, -1 - v)
+
+    def bytes(self, data):
+        """A byte string: bytes, bytearray or memoryview of bytes."""
+        self._head(_BYTES, len(data), len(data))
+        self.raw(data)
+
+    def text(self, s):
+        """A text string: str, or the bytes of its UTF-8."""
+        if isinstance(s, str):
+            s = s.encode()
+        self._head(_TEXT, len(s), len(s))
+        self.raw(s)
+
+    def float(self, v):
+        """A float, in the shortest of the allowed precisions that loses nothing."""
+        if v != v:
+            # One NaN, whatever its sign and payload (RFC 8949 section 4.2.2).
+            self.raw(b"\xf9\x7e\x00" if self.half else b"\xfa\x7f\xc0\x00\x00")
+            return
+        data = struct.pack(">f", v)
+        if struct.unpack(">f", data)[0] == v:
+            half = self.half and _half(data)
+            if half:
+                pos = self._room(3)
+                self.buf[pos] = 0xF9
+                data = half
+            else:
+                pos = self._room(5)
+                self.buf[pos] = 0xFA
+        else:
+            data = struct.pack(">d", v)
+            pos = self._room(9)
+            self.buf[pos] = 0xFB
+        self.pos = pos + 1
+        self.raw(data)
+
+    def bool(self, v):
+        """A boolean."""
+        self._head(_SIMPLE, 21 if v else 20)
+
+    def null(self):
+        """The null."""
+        self._head(_SIMPLE, 22)
+
+    def simple(self, n):
+        """A simple value: 0 to 23 or 32 to 255; undefined is 23."""
+        if not 0 <= n <= 255 or 24 <= n < 32:
+            raise ValueError("n: 0 to 23 or 32 to 255")
+        self._head(_SIMPLE, n)
+
+    def array(self, n=-1):
+        """The head of an array of n elements, or of one that end() closes."""
+        self._begin(_ARRAY, n)
+
+    def map(self, n=-1):
+        """The head of a map of n pairs, or of one that end() closes."""
+        self._begin(_MAP, n)
+
+    def _begin(self, major, n):
+        if n >= 0:
+            self._head(major, n)
+        else:
+            self._byte(major | 31)
+
+    def begin_bytes(self):
+        """Begin a byte string of pieces: bytes() for each, then end()."""
+        self._byte(_BYTES | 31)
+
+    def begin_text(self):
+        """Begin a text string of pieces: text() for each, then end()."""
+        self._byte(_TEXT | 31)
+
+    def end(self):
+        """The break, which closes what has no length."""
+        self._byte(0xFF)
+
+    def _byte(self, b):
+        pos = self._room(1)
+        self.buf[pos] = b
+        self.pos = pos + 1
+
+    def tag(self, n):
+        """A tag's number; the item that it belongs to comes next."""
+        self._head(_TAG, n)
+
+    def value(self, obj, depth=0):
+        """Any object that dumps() takes. Raises CBOREncodeError for others."""
+        if obj is None:
+            self.null()
+        elif obj is True or obj is False:
+            self.bool(obj)
+        elif isinstance(obj, int):
+            n = obj if obj >= 0 else -1 - obj
+            if n > 0xFFFFFFFFFFFFFFFF:
+                self.tag(2 if obj >= 0 else 3)
+                size = 9
+                while n >> 8 * size:
+                    size += 1
+                self.bytes(n.to_bytes(size, "big"))
+            else:
+                self.int(obj)
+        elif isinstance(obj, float):
+            self.float(obj)
+        elif isinstance(obj, str):
+            self.text(obj)
+        elif isinstance(obj, (bytes, bytearray, memoryview)):
+            self.bytes(obj)
+        elif isinstance(obj, CBORSimpleValue):
+            self.simple(obj.value)
+        else:
+            if depth >= cbor.MAX_DEPTH:
+                raise CBOREncodeError("deeper than MAX_DEPTH")
+            depth += 1
+            if isinstance(obj, (list, tuple)):
+                self.array(len(obj))
+                for item in obj:
+                    self.value(item, depth)
+            elif isinstance(obj, dict):
+                self.map(len(obj))
+                for key in obj:
+                    self.value(key, depth)
+                    self.value(obj[key], depth)
+            elif isinstance(obj, CBORTag):
+                self.tag(obj.tag)
+                self.value(obj.value, depth)
+            else:
+                raise CBOREncodeError("no encoding for " + type(obj).__name__)
