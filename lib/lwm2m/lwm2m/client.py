@@ -4,10 +4,11 @@
 
 import asyncio
 import os
+import socket
 from micropython import const
 
 from coap.params import Params
-from coap.transport import UDP, Clock, readable
+from coap.transport import UDP, Clock, readable, resolve
 from .account import Account
 from .model import Model
 from .objects.security import Security
@@ -15,6 +16,10 @@ from .objects.server import Server
 from .server import Dispatcher
 
 _DEFAULT_PORT = const(5683)
+# An Objlnk to nothing (Core 1.2.2 appendix C).
+_NO_LINK = const(65535)
+# The objects that are configuration: given by the factory or a Bootstrap-Server.
+CONFIG = (0, 1, 2, 21)
 # How long stop() waits for answers to De-register, in ms.
 _LEAVE_MS = const(5000)
 
@@ -39,6 +44,19 @@ def parse_uri(uri):
     return scheme, host, port
 
 
+def udp(security, host, port):
+    """A UDP socket towards a server; OSError when its name does not resolve."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    peer = resolve(host, port, family)
+    return UDP(family=family), peer
+
+
+def oscore_link(security):
+    """Instance ID of /21 that an instance of /0 links to, or None."""
+    link = security.oscore
+    return None if link is None or link[1] == _NO_LINK else link[1]
+
+
 class Client:
     """An LwM2M client.
 
@@ -46,7 +64,8 @@ class Client:
     with the instances of /0 and /21 of an account; without it an account that links
     to /21 is refused, never served plain. log: function that takes one line.
     random: function n -> n random bytes. params: coap.params.Params.
-    max_payload: bytes of the longest answer.
+    max_payload: bytes of the longest answer. transport: function (security, host,
+    port) -> (object with sendto, recvfrom, close and a sock to poll; peer).
 
         client = Client("urn:dev:ops:1", secure=secure)
         client.add(Device(manufacturer="Acme"))
@@ -54,13 +73,13 @@ class Client:
         asyncio.run(client.run())
     """
 
-    def __init__(self, endpoint, secure=None, log=print, random=os.urandom, params=None, max_payload=1024, transport=UDP):
+    def __init__(self, endpoint, secure=None, log=print, random=os.urandom, params=None, max_payload=1024, transport=udp):
         self.endpoint = endpoint
         self.secure = secure
         self.log = log
         self.random = random
         self.params = params or Params()
-        self.new_transport = transport
+        self.transport = transport
         self.model = Model()
         self.model.define(Security)
         self.model.define(Server)
@@ -68,7 +87,9 @@ class Client:
         self.model.structure = self._structure
         self.dispatcher = Dispatcher(self.model, max_payload)
         self.accounts = []
-        self.on_config = None
+        self.on_config = None  # function that makes a dump() permanent
+        self._booting = None  # the Bootstrap-Server's session, while there is one
+        self._leaving = False  # accounts de-register, then the bootstrap begins
         self._clock = Clock()
         self._event = None
         self._until = None
@@ -88,51 +109,85 @@ class Client:
         """
         for oid in sorted(objects):
             for iid in sorted(objects[oid]):
-                where = "/%d/%d" % (oid, iid)
-                entry = self.model.objects.get(oid)
-                if entry is None:
-                    raise ValueError(where + ": no such object in this firmware")
-                instance = entry.cls()
-                values = objects[oid][iid]
-                for row in instance.TABLE:
-                    if row[0] in values:
-                        value = values[row[0]]
-                        setattr(instance, row[3], tuple(value) if isinstance(value, list) else value)
                 try:
-                    instance.iid = iid
-                    instance.validate()
-                except (ValueError, TypeError, AttributeError) as e:
-                    raise ValueError("%s: %s" % (where, e))
-                self.model.add(instance, iid)
-        self._make_accounts()
+                    self.model.add(self.model.fill(oid, iid, objects[oid][iid]), iid)
+                except ValueError as e:
+                    raise ValueError("/%d/%d: %s" % (oid, iid, e))
+        self.check()
+        self._make_sessions()
 
-    def _make_accounts(self):
-        servers = {s.ssid: s for s in self.model.instances(1)}
-        links = {}
+    def dump(self):
+        """The configuration as load() takes it."""
+        return self.model.dump(CONFIG)
+
+    def restore(self, objects):
+        """Put back what dump() gave."""
+        for oid in CONFIG:
+            if oid in self.model.objects:
+                self.model.objects[oid].instances = {}
+        for oid in objects:
+            for iid in objects[oid]:
+                self.model.add(self.model.fill(oid, iid, objects[oid][iid]), iid)
+
+    def commit(self):
+        """Make the configuration permanent; OSError when the flash refuses."""
+        if self.on_config:
+            self.on_config(self.dump())
+
+    def check(self):
+        """Pairs of /0 and /1 that make an account. ValueError names what makes no sense."""
+        servers = {}
+        for server in self.model.instances(1):
+            server.validate()
+            servers[server.ssid] = server
+        linked = {}
+        pairs = []
+        bootstrap = None
         for security in self.model.instances(0):
-            if security.oscore is not None and security.oscore[1] != 65535:
-                link = security.oscore[1]
-                if link in links:
-                    raise ValueError("/0/%d and /0/%d link to the same /21/%d" % (links[link], security.iid, link))
-                links[link] = security.iid
-            if security.bootstrap:
-                continue
-            server = servers.get(security.ssid)
-            if server is None:
-                raise ValueError("/0/%d: no /1 of short server ID %s" % (security.iid, security.ssid))
+            where = "/0/%d" % security.iid
+            security.validate()
             parse_uri(security.uri)
-            self.accounts.append(Account(self, security, server, self._hook(security)))
+            link = oscore_link(security)
+            if link is not None:
+                if link in linked:
+                    raise ValueError("%s and /0/%d link to the same /21/%d" % (where, linked[link], link))
+                linked[link] = security.iid
+                entry = self.model.objects.get(21)
+                if entry is None or link not in entry.instances:
+                    raise ValueError("%s/17: no /21/%d" % (where, link))
+                entry.instances[link].validate()
+                if self.secure is None:
+                    raise ValueError(where + "/17: this firmware has no OSCORE")
+            if security.bootstrap:
+                if bootstrap:
+                    raise ValueError(where + ": a second Bootstrap-Server")
+                bootstrap = security
+            elif security.ssid not in servers:
+                raise ValueError("%s: no /1 of short server ID %s" % (where, security.ssid))
+            else:
+                pairs.append((security, servers.pop(security.ssid)))
+        for ssid in servers:
+            raise ValueError("/1/%d: no /0 of short server ID %s" % (servers[ssid].iid, ssid))
+        return pairs
+
+    def _make_sessions(self):
+        pairs = self.check()
+        self.accounts = [Account(self, s, server, self._hook(s)) for s, server in pairs]
+        self._booting = None
+        if not pairs:
+            self._start_bootstrap()
+
+    def _start_bootstrap(self):
+        for security in self.model.instances(0):
+            if security.bootstrap:
+                from .bootstrap import BootstrapAccount
+
+                self._booting = BootstrapAccount(self, security, self._hook(security))
+                self._booting.machine.wake += self.now()
 
     def _hook(self, security):
-        if security.oscore is None or security.oscore[1] == 65535:
-            return None
-        iid = security.oscore[1]
-        entry = self.model.objects.get(21)
-        if entry is None or iid not in entry.instances:
-            raise ValueError("/0/%d/17: no /21/%d" % (security.iid, iid))
-        if self.secure is None:
-            raise ValueError("/0/%d/17: this firmware has no OSCORE" % security.iid)
-        return self.secure(security, entry.instances[iid])
+        link = oscore_link(security)
+        return None if link is None else self.secure(security, self.model.instance(21, link))
 
     # --- what accounts call
 
@@ -141,7 +196,7 @@ class Client:
         return self._clock.now()
 
     def say(self, account, text):
-        self.log("server %d: %s" % (account.server.ssid, text) if account else text)
+        self.log("%s: %s" % (account.name, text) if account else text)
 
     def on_error(self, exc):
         """A fault in a handler or an object of the application: said, answered 5.00."""
@@ -150,13 +205,9 @@ class Client:
     def connect(self, account):
         """Open the account's socket; False when its host cannot be found."""
         _, host, port = parse_uri(account.security.uri)
-        transport = None
         try:
-            transport = self.new_transport()
-            peer = transport.resolve(host, port)
+            transport, peer = self.transport(account.security, host, port)
         except OSError as e:
-            if transport:
-                transport.close()
             account.say("cannot reach %s: %s" % (account.security.uri, e))
             return False
         account.attach(transport, peer)
@@ -176,14 +227,33 @@ class Client:
             if path[0] == 1 and path[1] == account.server.iid and account.registration.registered:
                 if account.server.lifetime != account.registration.lifetime:
                     account.registration.update(self.now())
-        if path[0] in (0, 1, 21) and self.on_config:
-            self.on_config()
         self.kick()
 
     def _structure(self):
         for account in self.accounts:
             account.registration.structure_changed(self.now())
         self.kick()
+
+    # --- bootstrap
+
+    def bootstrap(self):
+        """Leave all servers and ask the Bootstrap-Server (/1/x/9)."""
+        if not [s for s in self.model.instances(0) if s.bootstrap]:
+            return self.say(None, "bootstrap asked for, but no Bootstrap-Server is known")
+        self._leaving = True
+        for account in self.accounts:
+            account.registration.leave(self.now())
+        self.kick()
+
+    def bootstrapped(self):
+        """A bootstrap has finished: every account begins anew, with fresh keys."""
+        for session in self._sessions():
+            self.disconnect(session)
+        self._make_sessions()
+        self.kick()
+
+    def _sessions(self):
+        return [self._booting] if self._booting else self.accounts
 
     def network_up(self):
         """The network is back: do not wait for retry timers."""
@@ -193,7 +263,7 @@ class Client:
 
     def status(self):
         """What the client is doing, in words, one line an account."""
-        return "\n".join([a.status() for a in self.accounts]) or "no server"
+        return "\n".join([s.status() for s in self._sessions()]) or "no server"
 
     # --- the driver
 
@@ -205,25 +275,32 @@ class Client:
         try:
             while True:
                 now = self.now()
-                if self._stop:
-                    if left is None:
-                        left = now + _LEAVE_MS
-                        for account in self.accounts:
-                            account.registration.leave(now)
+                if self._stop and left is None:
+                    left = now + _LEAVE_MS
+                    for session in self._sessions():
+                        session.leave(now)
                 until = left
-                for account in self.accounts:
-                    wake = account.poll(now)
+                for session in self._sessions():
+                    wake = session.poll(now)
                     if wake is not None and (until is None or wake < until):
                         until = wake
-                if left is not None:
-                    if now >= left or not [a for a in self.accounts if a.registration.registered]:
-                        return
+                if left is not None and (now >= left or not self._registered()):
+                    return
+                if self._leaving and not self._registered():
+                    self._leaving = False
+                    for account in self.accounts:
+                        self.disconnect(account)
+                    self._start_bootstrap()
+                    continue
                 self._until = until
                 await self._sleep(until)
         finally:
             self._running = False
-            for account in self.accounts:
-                self.disconnect(account)
+            for session in self._sessions():
+                self.disconnect(session)
+
+    def _registered(self):
+        return [a for a in self.accounts if a.registration.registered]
 
     async def _sleep(self, until):
         # Until that time or kick(), whichever is first.

@@ -175,6 +175,37 @@ class Model:
         row = find(entry.cls.TABLE, rid) if entry else None
         return row[2] if row else None
 
+    def dump(self, oids):
+        """Values of all instances of these objects: {oid: {iid: {rid: value}}}."""
+        out = {}
+        for oid in oids:
+            for instance in self.instances(oid):
+                values = {}
+                for row in instance.TABLE:
+                    if not row[1] & E:
+                        value = getattr(instance, row[3])
+                        if value is not None:
+                            values[row[0]] = value
+                out.setdefault(oid, {})[instance.iid] = values
+        return out
+
+    def fill(self, oid, iid, values):
+        """A new instance with these values, not yet added. ValueError says what is wrong."""
+        entry = self.objects.get(oid)
+        if entry is None:
+            raise ValueError("no such object in this firmware")
+        instance = entry.cls()
+        instance.iid = iid
+        for row in instance.TABLE:
+            if row[0] in values:
+                value = values[row[0]]
+                setattr(instance, row[3], tuple(value) if isinstance(value, list) else value)
+        try:
+            instance.validate()
+        except (TypeError, AttributeError):
+            raise ValueError("a value of the wrong type")
+        return instance
+
     def touched(self, path, origin):
         for listener in self.listeners:
             listener(path, origin)
@@ -324,7 +355,7 @@ class Model:
                 setattr(instance, row[3], value)
                 done.append((instance, row, old))
             last = None
-            for instance, row, old in done:
+            for instance, _, _ in done:
                 if instance is not last:
                     instance.validate()
                     last = instance
@@ -334,7 +365,7 @@ class Model:
             if isinstance(e, (ValueError, AttributeError)):
                 raise Error(BAD_REQUEST)
             raise
-        for instance, row, old in done:
+        for instance, row, _ in done:
             self.touched((instance.OID, instance.iid, row[0]), origin)
 
     # --- Create, Delete, Execute

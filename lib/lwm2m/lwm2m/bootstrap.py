@@ -1,0 +1,287 @@
+# Client-initiated bootstrap: asking, what the Bootstrap-Server may do, one commit.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# OMA LwM2M Core 1.2.2 sections 6.1.3 to 6.1.7; Transport 1.2.2 section 6.4.2
+#
+# All that a Bootstrap-Server writes is one transaction. It starts with a copy of
+# the configuration; a Finish that makes sense makes the new one permanent in one
+# commit, anything else puts the copy back.
+
+from micropython import const
+from coap.message import (
+    Message,
+    Error,
+    GET,
+    POST,
+    PUT,
+    DELETE,
+    CHANGED,
+    CONTENT,
+    DELETED,
+    BAD_REQUEST,
+    METHOD_NOT_ALLOWED,
+    NOT_ACCEPTABLE,
+    INTERNAL,
+    URI_PATH,
+    URI_QUERY,
+    CONTENT_FORMAT,
+    ACCEPT,
+    describe,
+)
+from .server import path_of, DEFAULT_FORMAT
+from .session import Session
+
+_LINK_FORMAT = const(40)
+
+# The objects that a Bootstrap-Server sets: what is copied, rolled back, committed.
+OBJECTS = (0, 1, 2, 21)
+# Those that it may read (Core 1.2.2 section 6.1.7.5).
+_READABLE = (1, 2)
+
+# Finish has to come within this after the last operation, in ms (EXCHANGE_LIFETIME).
+FINISH_MS = const(247000)
+# Failed tries double this delay (s); after so many the longest stays.
+_RETRY_FIRST = const(10)
+_MAX_DOUBLED = const(7)
+
+
+class Bootstrap:
+    """The state machine: when to ask, how long to wait for Finish."""
+
+    def __init__(self, endpoint, hold_off, say, ended):
+        self.endpoint = endpoint
+        self.say = say
+        self.ended = ended  # called with a reason when an open transaction must go back
+        self.asked = None
+        self.leaving = False
+        self.wake = 1000 * (hold_off or 0)  # only before the first try
+        self.tries = 0
+        self.waiting = False  # for Finish
+
+    def next(self, now):
+        """The Bootstrap-Request when it is due, or None."""
+        if self.asked or self.wake is None or now < self.wake:
+            return None
+        if self.leaving:
+            self.wake = None
+            return None
+        if self.waiting:
+            self.failed(now, "bootstrap", "no Finish")
+            return None
+        self.asked = "bootstrap"
+        msg = Message(POST)
+        msg.add(URI_PATH, "bs")
+        msg.add(URI_QUERY, "ep=" + self.endpoint)
+        msg.add(URI_QUERY, "pct=%d" % DEFAULT_FORMAT)
+        return msg
+
+    def answered(self, now, response, error=None):
+        """What became of the request."""
+        self.asked = None
+        if response is None or response.code != CHANGED:
+            return self.failed(now, "bootstrap", error or describe(response.code))
+        self.say("bootstrap: accepted, waiting for the configuration")
+        self.waiting = True
+        self.wake = now + FINISH_MS
+
+    def operation(self, now):
+        """The server did something: the wait for Finish counts anew."""
+        if self.waiting:
+            self.wake = now + FINISH_MS
+
+    def failed(self, now, what, why):
+        self.ended(why)
+        self.waiting = False
+        self.asked = None
+        delay = _RETRY_FIRST << min(self.tries, _MAX_DOUBLED)
+        self.tries += 1
+        self.wake = now + delay * 1000
+        self.say("%s failed: %s, next try in %d s" % (what, why, delay))
+
+    def forget(self, now):
+        if self.waiting or self.asked:
+            self.ended("new keys")
+        self.waiting = False
+        self.asked = None
+        self.wake = now
+
+    def finished(self):
+        self.waiting = False
+        self.wake = None
+
+    def leave(self, now):
+        self.leaving = True
+        self.wake = now
+
+
+class BootstrapAccount(Session):
+    """The account of the Bootstrap-Server, for as long as a bootstrap takes."""
+
+    name = "bootstrap"
+
+    def __init__(self, client, security, hook):
+        super().__init__(client, security, hook)
+        self.saved = None  # the configuration before the first operation
+        self.machine = Bootstrap(client.endpoint, security.hold_off, self.say, self._rollback)
+
+    def status(self):
+        """In words, for a person at the REPL."""
+        words = "waiting for Finish" if self.machine.waiting else "asking"
+        return "bootstrap server at %s: %s, %s" % (
+            self.security.uri,
+            words,
+            "sealed" if self.hook else "plain",
+        )
+
+    def leave(self, now):
+        self._rollback("stopped")
+        self.machine.leave(now)
+
+    def _rollback(self, why):
+        if self.saved is not None:
+            self.client.restore(self.saved)
+            self.saved = None
+            self.say("bootstrap: rolled back (%s)" % why)
+        if self.client.accounts and not self.machine.leaving:
+            # There were accounts before: back to them, not to the next try.
+            self.after_answer(self.client.bootstrapped)
+
+    # --- operations
+
+    def handle(self, request, responder):
+        """Serve one request of the Bootstrap-Server."""
+        self.machine.operation(self.client.now())
+        segments = request.path()
+        code = request.code
+        if segments == ["bs"]:
+            if code != POST:
+                raise Error(METHOD_NOT_ALLOWED)
+            return self._finish()
+        path = path_of(request)
+        if code == GET:
+            if request.uint(ACCEPT) == _LINK_FORMAT:
+                return self._discover(path)
+            if not path or path[0] not in _READABLE or len(path) > 2:
+                raise Error(METHOD_NOT_ALLOWED)
+            return self.client.dispatcher.content(path, request.uint(ACCEPT))
+        if code == PUT:
+            return self._write(request, path)
+        if code == DELETE:
+            return self._delete(path)
+        raise Error(METHOD_NOT_ALLOWED)
+
+    def _begin(self):
+        if self.saved is None:
+            self.saved = self.client.dump()
+
+    def _keeps(self):
+        # What a Delete leaves: this account and the keys that it links to.
+        kept = [(0, self.security.iid)]
+        if self.security.oscore is not None:
+            kept.append(tuple(self.security.oscore))
+        return kept
+
+    def _write(self, request, path):
+        if not path:
+            raise Error(METHOD_NOT_ALLOWED)
+        model = self.client.model
+        if path[0] not in OBJECTS:
+            model.object(path[0])
+            raise Error(METHOD_NOT_ALLOWED)
+        entry = model.object(path[0])
+        records = self.client.dispatcher.decode(request, path)
+        self._begin()
+        if len(path) > 2:
+            model.write(path, records, True, self, True)
+            return Message(CHANGED)
+        # At object level one Write brings several instances.
+        instances = {}
+        if len(path) == 2:
+            instances[path[1]] = []
+        for record in records:
+            iid = record[0][1]
+            if iid is None:
+                raise Error(BAD_REQUEST)
+            instances.setdefault(iid, []).append(record)
+        for iid in sorted(instances):
+            if (path[0], iid) in self._keeps():
+                raise Error(BAD_REQUEST)
+        for iid in sorted(instances):
+            # An instance that is there is replaced as a whole: nothing of the old
+            # one shows through.
+            old = entry.instances.pop(iid, None)
+            try:
+                model.create(path[0], iid, instances[iid], self, True)
+            except Error:
+                if old:
+                    entry.instances[iid] = old
+                raise
+        return Message(CHANGED)
+
+    def _delete(self, path):
+        model = self.client.model
+        kept = self._keeps()
+        if len(path) > 2:
+            raise Error(METHOD_NOT_ALLOWED)
+        if len(path) == 2 and path in kept:
+            raise Error(BAD_REQUEST)
+        if path and path[0] not in OBJECTS:
+            model.present(path)
+            raise Error(METHOD_NOT_ALLOWED)
+        self._begin()
+        if len(path) == 2:
+            model.delete(path, self, True)
+            return Message(DELETED)
+        for oid in path or OBJECTS:
+            for instance in model.instances(oid):
+                if (oid, instance.iid) not in kept:
+                    model.delete((oid, instance.iid), self, True)
+        return Message(DELETED)
+
+    def _discover(self, path):
+        # As in LwM2M 1.1: no uri=, and no ssid= on /21, over which known servers
+        # end the session.
+        model = self.client.model
+        if len(path) > 1:
+            raise Error(METHOD_NOT_ALLOWED)
+        links = [((), [("lwm2m", "1.1")])]
+        for oid in path or sorted(model.objects):
+            model.object(oid)
+            version = model.objects[oid].cls.VERSION
+            instances = model.instances(oid)
+            if version or not instances:
+                links.append(((oid,), [("ver", version)] if version else []))
+            for instance in instances:
+                attributes = []
+                if oid == 1 or (oid == 0 and not instance.bootstrap):
+                    if instance.ssid is not None:
+                        attributes.append(("ssid", instance.ssid))
+                links.append(((oid, instance.iid), attributes))
+        msg = Message(CONTENT)
+        msg.add(CONTENT_FORMAT, _LINK_FORMAT)
+        msg.payload = self.client.dispatcher.links_payload(links)
+        return msg
+
+    def _finish(self):
+        if not self.machine.waiting:
+            raise Error(METHOD_NOT_ALLOWED)
+        try:
+            if not self.client.check():
+                raise ValueError("no server account")
+        except ValueError as e:
+            self._refuse(str(e), NOT_ACCEPTABLE)
+        try:
+            self.client.commit()
+        except OSError as e:
+            self._refuse("flash: " + str(e), INTERNAL)
+        # Permanent from here on, whatever becomes of the answer.
+        self.saved = None
+        self.machine.finished()
+        self.say("bootstrap: finished")
+        self.after_answer(self.client.bootstrapped)
+        return Message(CHANGED)
+
+    def _refuse(self, why, code):
+        # The answer leaves first, then the configuration goes back.
+        now = self.client.now()
+        self.after_answer(lambda: self.machine.failed(now, "bootstrap", why))
+        raise Error(code)

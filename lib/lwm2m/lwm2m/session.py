@@ -1,0 +1,188 @@
+# The way to one server: socket, endpoint, key agreement, one request at a time.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 8613 appendix B.2 as the client sees it; RFC 9175 section 2 (Echo)
+
+from micropython import const
+from coap.endpoint import Endpoint
+from coap.message import Message, Error, GET, UNAUTHORIZED, URI_PATH, describe
+
+# Fresh keys after a hint that nobody signed: not at once again, but after 1 s,
+# 2 s ... so that a forger of plain errors cannot keep the device busy.
+_HINT_FIRST_MS = const(1000)
+_HINT_LAST_MS = const(60000)
+# Answers to request 1 that bring no R2 (a server that took it for request 3)
+# before it counts as a failed try.
+_MAX_CROSSED = const(3)
+
+
+def earlier(a, b):
+    """The earlier of two times, None meaning never."""
+    if a is None:
+        return b
+    return a if b is None or a < b else b
+
+
+class Session:
+    """Base of Account and of BootstrapAccount.
+
+    client: gives now(), say(session, text), connect(session), disconnect(session).
+    security: the instance of /0. hook: the security hook (RFC 8613), or None for a
+    plain account.
+
+    machine, set by the subclass, knows which request is due: next(now), wake,
+    asked, leaving, answered(now, response, error), failed(now, what, why).
+    """
+
+    machine = None
+
+    def __init__(self, client, security, hook):
+        self.client = client
+        self.security = security
+        self.hook = hook
+        self.endpoint = None
+        self.transport = None
+        self.task = None
+        self.peer = None
+        self.pending = None
+        self.keys_wanted = hook is not None and not hook.ready()
+        self._then = None
+        self._after = []
+        self._crossed = 0
+        self._hint_ms = 0
+        self._hinted = None
+
+    def say(self, text):
+        self.client.say(self, text)
+
+    # --- what the driver calls
+
+    def attach(self, transport, peer):
+        """A socket is there: from now on datagrams go to peer through it."""
+        self.transport = transport
+        self.peer = peer
+        self.endpoint = Endpoint(
+            transport.sendto,
+            self.client.random,
+            handler=self._serve,
+            hook=self.hook,
+            params=self.client.params,
+        )
+        self.endpoint.on_error = self.client.on_error
+
+    def detach(self):
+        """The socket is gone, and with it all that hung on it."""
+        self.endpoint = self.transport = self.task = None
+        self.pending = None
+
+    def receive(self, data, peer, now):
+        """A datagram came in; never raises."""
+        if self.endpoint:
+            self.endpoint.receive(data, peer, now)
+
+    def poll(self, now):
+        """Do what is due; the time of the next wake-up, or None."""
+        while self._after:
+            self._after.pop(0)()
+        m = self.machine
+        if self.pending is None and m.asked is None and m.wake is not None and m.wake <= now:
+            self._advance(now)
+        wake = m.wake if self.pending is None and m.asked is None else None
+        if self.endpoint:
+            wake = earlier(wake, self.endpoint.poll(now))
+        return now if self._after else wake
+
+    def _advance(self, now):
+        m = self.machine
+        if self.hook and self.hook.exhausted() and not m.leaving:
+            self.say("oscore: keys are worn, agreeing on fresh ones")
+            self.want_keys()
+        if m.leaving and (self.endpoint is None or self.keys_wanted):
+            m.forget(now)  # nothing that could be taken back under these keys
+        if self.keys_wanted and not m.leaving:
+            return self._agree(now)
+        if self.endpoint is None and not m.leaving and not self.client.connect(self):
+            return m.failed(now, "connect", "no way to " + self.security.uri)
+        msg = m.next(now)
+        if msg:
+            self._request(msg, now, self._machine_answered)
+
+    def _request(self, msg, now, then):
+        self._then = then
+        self.pending = True  # a refusal is told before request() returns
+        exchange = self.endpoint.request(msg, self.peer, now, self._answered)
+        if self.pending:
+            self.pending = exchange
+
+    def _answered(self, exchange, response, error):
+        self.pending = None
+        self._then(self.client.now(), response, error)
+
+    # --- keys
+
+    def want_keys(self):
+        """Agree on fresh keys before anything else; the registration ends with the old ones."""
+        self.keys_wanted = True
+        self._crossed = 0
+        self.machine.forget(self.client.now())
+
+    def _agree(self, now):
+        # Request 1 is harmless, since some servers carry it out. Each run has a
+        # socket of its own: libcoap ties a run to address and port.
+        m = self.machine
+        self.client.disconnect(self)
+        if not self.client.connect(self):
+            return m.failed(now, "connect", "no way to " + self.security.uri)
+        self.hook.rekey()
+        msg = Message(GET)
+        msg.add(URI_PATH, "rederivation")
+        msg.add(URI_PATH, "blackhole")
+        self.say("oscore: agreeing on fresh keys (appendix B.2)")
+        self._request(msg, now, self._agreed)
+
+    def _agreed(self, now, response, error):
+        m = self.machine
+        if self.hook.state == "b2-2":
+            self._crossed = 0
+            self.keys_wanted = False
+            m.wake = now  # request 3 is the one that was due
+        elif error == "plain":
+            self._hint(now, response)
+        elif error is None and self._crossed < _MAX_CROSSED:
+            self._crossed += 1
+            self.say("oscore: answer without R2, starting again")
+            m.wake = now
+        else:
+            m.failed(now, "key agreement", error or "no R2 in answer " + describe(response.code))
+
+    def _hint(self, now, response):
+        # A plain 4.00, 4.01 or 4.02: the server may have lost the context, or
+        # somebody forged it. The old context stays until a new one is verified.
+        if self._hinted is None or now - self._hinted > 2 * _HINT_LAST_MS:
+            self._hint_ms = 0
+        self._hinted = now
+        self.want_keys()
+        self.machine.wake = now + self._hint_ms
+        self.say(
+            "oscore: server answers plain %s, fresh keys in %d s"
+            % (describe(response.code), self._hint_ms // 1000)
+        )
+        self._hint_ms = min(2 * self._hint_ms or _HINT_FIRST_MS, _HINT_LAST_MS)
+
+    def _machine_answered(self, now, response, error):
+        if error == "plain":
+            return self._hint(now, response)
+        self.machine.answered(now, response, error)
+        if self.hook and not self.hook.ready():
+            # Request 3 failed: R3 is not used twice. The machine's own wait holds.
+            self.keys_wanted = True
+
+    # --- the server's requests
+
+    def _serve(self, request, peer, responder):
+        if peer != self.peer:
+            raise Error(UNAUTHORIZED)
+        return self.handle(request, responder)
+
+    def after_answer(self, function):
+        """Have a function called once the answer to the present request is sent."""
+        self._after.append(function)
