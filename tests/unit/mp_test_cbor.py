@@ -164,12 +164,14 @@ def test_giant_lengths_allocate_nothing():
 
 
 def test_depth_is_bounded():
-    for opening, inner, closing in ((b"\x81", b"\x00", b""), (b"\x9f", b"", b"\xff"), (b"\xa1\x00", b"\x00", b""), (b"\xc9", b"\x00", b"")):
+    for opening, inner, closing in (
+        (b"\x81", b"\x00", b""), (b"\x9f", b"", b"\xff"), (b"\xa1\x00", b"\x00", b""), (b"\xc9", b"\x00", b""),
+    ):
         n = cbor.MAX_DEPTH
         cbor.loads(opening * n + inner + closing * n)
         Reader(opening * n + inner + closing * n).skip()
-        for n in (n + 1, 10000):
-            data = opening * n + inner + closing * n
+        for deeper in (n + 1, 10000):
+            data = opening * deeper + inner + closing * deeper
             assert "MAX_DEPTH" in str(raises(CBORDecodeError, cbor.loads, data))
             assert "MAX_DEPTH" in str(raises(CBORDecodeError, Reader(data).skip))
     me = []

@@ -54,8 +54,9 @@ class CBORSimpleValue:
 Tag = CBORTag
 undefined = CBORSimpleValue(23)
 
-from .reader import Reader as Reader
-from .writer import Writer as Writer
+# These read the names above while this module is still being made.
+from .reader import Reader as Reader  # noqa: E402
+from .writer import Writer as Writer  # noqa: E402
 
 
 def dumps(obj, half=False):
