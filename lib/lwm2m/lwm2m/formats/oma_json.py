@@ -15,6 +15,7 @@ _BN = const(-2)
 _OPAQUE = const(5)
 _OBJLNK = const(7)
 
+
 class _Reader(senml_json.Reader):
     LABELS = (("bn", _BN), ("e", _E), ("n", 0), ("v", 2), ("sv", 3), ("bv", 4), ("ov", 100))
 

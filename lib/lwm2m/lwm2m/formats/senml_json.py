@@ -20,6 +20,7 @@ _OBJLNK = const(7)
 
 _VD = const(8)
 
+
 def encode(base, nodes, buf):
     """Write nodes; see formats/__init__.py."""
     out = v.Out(buf)

@@ -18,7 +18,7 @@ _MAX_ID = const(65535)
 
 # Bounds: characters of a number in text, values in one payload.
 MAX_NUMBER = 64
-MAX_VALUES = 256
+MAX_VALUES = 128
 
 
 def bad(text):

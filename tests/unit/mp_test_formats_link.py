@@ -1,0 +1,86 @@
+# Link format: what Register, Update and Discover send.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+
+from check import equal, raises
+from lwm2m.formats import link
+
+
+def links(*entries):
+    buf = bytearray(200)
+    n = link.encode_links(entries, buf)
+    equal(link.encode_links(entries, bytearray(n)), n)
+    if n:
+        raises(ValueError, link.encode_links, entries, bytearray(n - 1))
+        raises(ValueError, link.encode_links, entries, memoryview(buf)[: n - 1])
+    return str(buf[:n], "utf-8")
+
+
+def test_register():
+    equal(
+        links(
+            ((), [("rt", "oma.lwm2m"), ("ct", [112])]),
+            ((1, 0), []),
+            ((3,), [("ver", "1.2")]),
+            ((3, 0), []),
+            ((3303,), []),
+        ),
+        '</>;rt="oma.lwm2m";ct=112,</1/0>,</3>;ver=1.2,</3/0>,</3303>',
+    )
+
+
+def test_several_formats_are_quoted():
+    equal(links(((), [("ct", (60, 112))])), '</>;ct="60 112"')
+
+
+def test_version_only_on_objects():
+    equal(links(((3, 0), [("ver", "1.1"), ("pmin", 5)]), ((3, 0, 1), [("ver", "1.1")])),
+          "</3/0>;pmin=5,</3/0/1>")
+
+
+def test_discover():
+    equal(
+        links(
+            ((3, 0), [("pmin", 10), ("pmax", 60)]),
+            ((3, 0, 7), [("dim", 2), ("gt", 50), ("lt", 42.2), ("st", -0.5), ("edge", None)]),
+            ((3, 0, 7, 1), []),
+        ),
+        "</3/0>;pmin=10;pmax=60,</3/0/7>;dim=2;gt=50;lt=42.2;st=-0.5;edge,</3/0/7/1>",
+    )
+
+
+def test_bootstrap_discover():
+    equal(
+        links(
+            ((), [("lwm2m", "1.1")]),
+            ((0, 1), [("ssid", 101), ("uri", "coap://a")]),
+            ((21, 0), []),
+        ),
+        '</>;lwm2m=1.1,</0/1>;ssid=101;uri="coap://a",</21/0>',
+    )
+
+
+def test_quotation_marks_are_escaped():
+    equal(links(((5,), [("title", 'a"b\\')])), '</5>;title="a\\"b\\\\"')
+
+
+def test_decimals_have_no_exponent():
+    for value, want in (
+        (0, "0"),
+        (-7, "-7"),
+        (1.0, "1"),
+        (1.5, "1.5"),
+        (-0.25, "-0.25"),
+        (1e-7, "0.0000001"),
+        (-1.25e-5, "-0.0000125"),
+        (1e10, "10000000000"),
+        (1.5e20, "150000000000000000000"),
+        (1e300, "1" + "0" * 300),
+        (123456.789, "123456.789"),
+    ):
+        equal(link.plain(value), want)
+    raises(ValueError, link.plain, float("inf"))
+    raises(ValueError, link.plain, float("nan"))
+
+
+def test_empty_list():
+    equal(links(), "")
