@@ -282,35 +282,19 @@ class Rest:
         self.url, self.host, self.port = url.rstrip("/"), parts.hostname, parts.port or 80
         self.prefix = parts.path.rstrip("/") + "/api"
 
-    def call(self, method, path, body=None, timeout=30, **query):
-        """One HTTP call: path below /api. body: str, or what JSON can say. Gives the parsed JSON
-        or None. Raises PeerError, PeerTimeout for a device that did not answer."""
-        query = {k: v for k, v in query.items() if v is not None}
-        url = self.prefix + quote(path) + ("?" + urlencode(query) if query else "")
+    def call(self, method, path, body=None, query="", wait_s=30):
+        """One HTTP call: path below /api; query as a mapping (None leaves a name out) or as text;
+        body as text or what JSON can say. Gives the parsed JSON or None. Raises PeerError, and
+        PeerTimeout for a device that did not answer."""
+        if not isinstance(query, str):
+            query = urlencode({k: v for k, v in query.items() if v is not None})
         if body is not None and not isinstance(body, str):
             body = json.dumps(body)
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=timeout)
+        headers = {"Content-Type": "application/json"} if body is not None else {}
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=wait_s)
         try:
-            headers = {"Content-Type": "application/json"} if body is not None else {}
-            connection.request(method, url, body, headers)
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        finally:
-            connection.close()
-        if answer.status == 504:
-            raise PeerTimeout(504, text)
-        if answer.status >= 400:
-            raise PeerError(answer.status, text)
-        return json.loads(text) if text else None
-
-    def _device(self, method, ep, path, body=None, timeout=5, **query):
-        return Answer(self.call(method, "/clients/" + ep + path, body, timeout + 10, timeout=timeout, **query))
-
-    def call_raw_query(self, method, path, query, body=None):
-        """As call(), with a query that is already text (`pmin=1&pmax` is no mapping)."""
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
-        try:
-            connection.request(method, self.prefix + quote(path) + ("?" + query if query else ""), body)
+            url = self.prefix + quote(path) + ("?" + query if query else "")
+            connection.request(method, url, body and body.encode(), headers)
             answer = connection.getresponse()
             text = answer.read().decode()
         finally:
@@ -318,6 +302,10 @@ class Rest:
         if answer.status >= 400:
             raise (PeerTimeout if answer.status == 504 else PeerError)(answer.status, text)
         return json.loads(text) if text else None
+
+    def _device(self, method, ep, path, body=None, **query):
+        wait_s = query.get("timeout", 5) + 10
+        return Answer(self.call(method, "/clients/" + ep + path, body, query, wait_s))
 
     # clients
 
@@ -363,7 +351,7 @@ class Rest:
     def write_attributes(self, ep, path, **attributes):
         """pmin=1 sets, pmin=None removes."""
         query = "&".join(k if v is None else "%s=%s" % (k, v) for k, v in attributes.items())
-        return Answer(self.call_raw_query("PUT", "/clients/" + ep + path + "/attributes", query))
+        return Answer(self.call("PUT", "/clients/" + ep + path + "/attributes", None, query))
 
     def observe(self, ep, path, fmt="SENML_CBOR", timeout=5):
         """The answer has the first value; later ones come as events (Events.wait_value).
@@ -374,7 +362,7 @@ class Rest:
 
     def cancel(self, ep, path, active=False):
         """Passive: the server forgets, and resets the next notification. Active: it asks the device."""
-        return self.call_raw_query("DELETE", "/clients/" + ep + path + "/observe", "active" if active else "")
+        return self.call("DELETE", "/clients/" + ep + path + "/observe", None, "active" if active else "")
 
     def observations(self, ep):
         """Paths under observation (the peer's own route)."""
@@ -395,7 +383,7 @@ class Rest:
 
     def cancel_composite(self, ep, paths, active=False):
         query = urlencode({"paths": ",".join(paths)}) + ("&active" if active else "")
-        return self.call_raw_query("DELETE", "/clients/" + ep + "/composite/observe", query)
+        return self.call("DELETE", "/clients/" + ep + "/composite/observe", None, query)
 
     # accounts
 

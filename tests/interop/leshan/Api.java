@@ -1,4 +1,4 @@
-// The HTTP interface of the peer: the routes of the Leshan demo server's REST interface, and a few that only tests need.
+// The HTTP interface of the peer: the routes of the Leshan demo server's REST interface, and a few for tests.
 // MIT license; Copyright (c) 2026 the microlwm2m authors
 //
 // An LwM2M answer is HTTP 200 whatever its code: look at "status" and "success". 400: refused before sending (text).
@@ -52,6 +52,7 @@ import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributeSet;
 import org.eclipse.leshan.core.model.LwM2mModel;
 import org.eclipse.leshan.core.node.InvalidLwM2mPathException;
 import org.eclipse.leshan.core.node.LwM2mNode;
+import org.eclipse.leshan.core.node.LwM2mNodeException;
 import org.eclipse.leshan.core.node.LwM2mObjectInstance;
 import org.eclipse.leshan.core.node.LwM2mPath;
 import org.eclipse.leshan.core.node.codec.CodecException;
@@ -121,7 +122,8 @@ final class Api implements HttpHandler {
             String raw = exchange.getRequestURI().getRawQuery();
             for (String pair : raw == null || raw.isEmpty() ? new String[0] : raw.split("&")) {
                 int at = pair.indexOf('=');
-                query.put(decode(at < 0 ? pair : pair.substring(0, at)), at < 0 ? null : decode(pair.substring(at + 1)));
+                query.put(decode(at < 0 ? pair : pair.substring(0, at)),
+                        at < 0 ? null : decode(pair.substring(at + 1)));
             }
             body = new String(exchange.getRequestBody().readAllBytes(), StandardCharsets.UTF_8);
         }
@@ -142,7 +144,7 @@ final class Api implements HttpHandler {
             return Json.MAPPER.readTree(body);
         }
 
-        // The demo takes an unknown name for none at all and sends TLV: a test would prove another format than it names.
+        // The demo takes an unknown name for none at all and sends TLV: a test would prove another format.
         ContentFormat format(String name) {
             String value = query.get(name);
             if (value == null)
@@ -173,9 +175,9 @@ final class Api implements HttpHandler {
             send(exchange, 200, "application/json", answer == null ? "" : answer.toString());
         } catch (Refusal e) {
             send(exchange, e.code, "text/plain", e.getMessage());
-        } catch (InvalidRequestException | CodecException | InvalidLwM2mPathException | InvalidAttributesException
-                | IllegalArgumentException | JsonProcessingException | InvalidOscoreSettingException
-                | NonUniqueSecurityInfoException | InvalidConfigurationException e) {
+        } catch (InvalidRequestException | CodecException | InvalidLwM2mPathException | LwM2mNodeException
+                | InvalidAttributesException | IllegalArgumentException | JsonProcessingException
+                | InvalidOscoreSettingException | NonUniqueSecurityInfoException | InvalidConfigurationException e) {
             send(exchange, 400, "text/plain", "Invalid request: " + e.getMessage());
         } catch (Exception e) {
             send(exchange, 500, "text/plain", e.getClass().getSimpleName() + ": " + e.getMessage());
@@ -251,8 +253,9 @@ final class Api implements HttpHandler {
         case "PUT":
             return exchange(call, r, write(call, r, path, format));
         case "POST":
-            return path.isResource() ? exchange(call, r, new ExecuteRequest(target, call.body.isEmpty() ? null : call.body))
-                    : exchange(call, r, create(call, r, path, format));
+            if (path.isResource())
+                return exchange(call, r, new ExecuteRequest(target, call.body.isEmpty() ? null : call.body));
+            return exchange(call, r, create(call, r, path, format));
         case "DELETE":
             return exchange(call, r, new DeleteRequest(target));
         case "GET discover":
@@ -350,16 +353,28 @@ final class Api implements HttpHandler {
         return all;
     }
 
+    // ... and without the formats, so that its own active cancel fails: said here once more for the request.
+    private static SingleObservation asSingle(Observation o) {
+        return o instanceof SingleObservation ? (SingleObservation) o
+                : new SingleObservation(o.getId(), o.getRegistrationId(), paths(o).get(0), ContentFormat.SENML_CBOR,
+                        o.getContext(), o.getProtocolData());
+    }
+
+    private static CompositeObservation asComposite(Observation o) {
+        return new CompositeObservation(o.getId(), o.getRegistrationId(), paths(o), ContentFormat.SENML_CBOR,
+                ContentFormat.SENML_CBOR, o.getContext(), o.getProtocolData());
+    }
+
     private JsonNode cancel(Call call, Registration r, Collection<LwM2mPath> paths) throws Exception {
         ObjectNode out = Json.object();
         int cancelled = 0;
         for (Observation o : peer.server.getObservationService().getObservations(r)) {
             if (!paths(o).equals(new ArrayList<>(paths)))
                 continue;
-            if (call.query.containsKey("active"))
-                out.set("response", o instanceof SingleObservation
-                        ? exchange(call, r, new CancelObservationRequest((SingleObservation) o))
-                        : exchange(call, r, new CancelCompositeObservationRequest((CompositeObservation) o)));
+            if (call.query.containsKey("active") && call.starts("clients", r.getEndpoint(), "composite"))
+                out.set("response", exchange(call, r, new CancelCompositeObservationRequest(asComposite(o))));
+            else if (call.query.containsKey("active"))
+                out.set("response", exchange(call, r, new CancelObservationRequest(asSingle(o))));
             peer.server.getObservationService().cancelObservation(o);
             cancelled++;
         }

@@ -220,7 +220,8 @@ final class Json {
             LwM2mPath parent = new LwM2mPath(path.getObjectId(), Math.max(iid, 0));
             for (JsonNode r : in.path("resources"))
                 resources.add((LwM2mResource) parse(r, parent.append(required(r, "id").asInt()), model));
-            return new LwM2mObjectInstance(iid, resources);
+            return iid == LwM2mObjectInstance.UNDEFINED ? new LwM2mObjectInstance(resources)
+                    : new LwM2mObjectInstance(iid, resources);
         }
         int id = in.has("id") ? in.get("id").asInt()
                 : path.isResourceInstance() ? path.getResourceInstanceId() : path.getResourceId();
