@@ -13,7 +13,7 @@ import cbor
 from flashstore import Store
 from lwm2m import Client
 from lwm2m.objects.oscore import OSCORE
-from oscore import Account, Fresh
+from oscore import Account, Fresh, validate
 
 _started = time.ticks_ms()
 
@@ -25,7 +25,7 @@ def log(text):
 
 def check_keys(instance):
     """Refuse an instance of /21 that OSCORE cannot use; ValueError names the resource."""
-    Account(**account_arguments(instance))
+    validate(**account_arguments(instance))
 
 
 def account_arguments(instance):

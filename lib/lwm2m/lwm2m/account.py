@@ -15,6 +15,7 @@ class Account(Session):
     def __init__(self, client, security, server, hook):
         super().__init__(client, security, hook)
         self.server = server
+        self._generation = 0
         self.name = "server %d" % server.ssid
         self.machine = self.registration = Registration(client.endpoint, server, self._links, self.say)
         self.reporting = Reporting(client.model, server, self._notify)
@@ -50,6 +51,12 @@ class Account(Session):
         self.reporting.clear()
 
     def poll(self, now):
+        r = self.registration
+        if self.hook and r.registered and not r.asked and self.hook.generation != self._generation:
+            # The server agreed on another context meanwhile: what it observed is gone.
+            self.say("oscore: fresh context, registering again")
+            self._clear()
+            r.forget(now)
         wake = super().poll(now)
         if self.endpoint and self.registration.registered:
             wake = earlier(wake, self.reporting.poll(now))
@@ -57,10 +64,17 @@ class Account(Session):
         return wake
 
     def _machine_answered(self, now, response, error):
+        registering = self.registration.asked == "register"
         super()._machine_answered(now, response, error)
+        if registering and self.hook:
+            self._generation = self.hook.generation
         if not self.registration.registered:
-            # Observations belong to a registration: the server asks again.
-            for handle in self.reporting.clear():
+            self._clear()
+
+    def _clear(self):
+        # Observations belong to a registration: the server asks again.
+        for handle in self.reporting.clear():
+            if self.endpoint:
                 self.endpoint.forget(handle)
 
     def _links(self):

@@ -104,6 +104,9 @@ class Bootstrap:
         self.asked = None
         self.wake = now
 
+    def repeat(self, at):
+        self.forget(at)
+
     def finished(self):
         self.waiting = False
         self.wake = None

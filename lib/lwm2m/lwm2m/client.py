@@ -249,6 +249,8 @@ class Client:
         """A bootstrap has finished: every account begins anew, with fresh keys."""
         for session in self._sessions():
             self.disconnect(session)
+            if session.hook:
+                session.hook.wipe()
         self._make_sessions()
         self.kick()
 
@@ -298,6 +300,11 @@ class Client:
             self._running = False
             for session in self._sessions():
                 self.disconnect(session)
+                if session.hook:
+                    try:
+                        session.hook.save()
+                    except OSError as e:
+                        self.say(session, "flash: " + str(e))
 
     def _registered(self):
         return [a for a in self.accounts if a.registration.registered]

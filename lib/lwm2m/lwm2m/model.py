@@ -415,9 +415,11 @@ class Model:
         row = find(instance.TABLE, path[2])
         if row is None:
             raise Error(NOT_FOUND)
-        method = getattr(instance, row[3], None)
-        if not row[1] & E or not callable(method):
+        if not row[1] & E:
             raise Error(METHOD_NOT_ALLOWED)
+        method = getattr(instance, row[3], None)
+        if method is None:
+            raise Error(NOT_FOUND)
         try:
             return method(arguments)
         except ValueError:

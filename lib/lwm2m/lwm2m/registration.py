@@ -182,6 +182,14 @@ class Registration:
         self.asked = None
         self.wake = now
 
+    def repeat(self, at):
+        """Nothing is known of the message under way: send it again at that time."""
+        if self.asked == "update":
+            self.lifetime = None  # whether the server took it is unknown: say it again
+            self.stale_links = True
+        self.asked = None
+        self.wake = at
+
     def structure_changed(self, now):
         """Instances came or went: tell the server with an Update."""
         self.stale_links = True

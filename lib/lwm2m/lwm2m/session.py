@@ -4,7 +4,7 @@
 
 from micropython import const
 from coap.endpoint import Endpoint
-from coap.message import Message, Error, GET, UNAUTHORIZED, URI_PATH, describe
+from coap.message import Error, UNAUTHORIZED, describe
 
 # Fresh keys after a hint that nobody signed: not at once again, but after 1 s,
 # 2 s ... so that a forger of plain errors cannot keep the device busy.
@@ -27,7 +27,8 @@ class Session:
 
     client: gives now(), say(session, text), connect(session), disconnect(session).
     security: the instance of /0. hook: the security hook (RFC 8613), or None for a
-    plain account.
+    plain account. Beside what an endpoint asks of it, it has ready(), state, rekey(),
+    probe(), recover(), again(), exhausted(), housekeep(), save(), wipe(), generation.
 
     machine, set by the subclass, knows which request is due: next(now), wake,
     asked, leaving, answered(now, response, error), failed(now, what, why).
@@ -45,6 +46,7 @@ class Session:
         self.peer = None
         self.pending = None
         self.keys_wanted = hook is not None and not hook.ready()
+        self._message = None
         self._then = None
         self._after = []
         self._crossed = 0
@@ -89,6 +91,11 @@ class Session:
         wake = m.wake if self.pending is None and m.asked is None else None
         if self.endpoint:
             wake = earlier(wake, self.endpoint.poll(now))
+        if self.hook:
+            try:
+                self.hook.housekeep()
+            except OSError as e:
+                self.say("flash: " + str(e))
         return now if self._after else wake
 
     def _advance(self, now):
@@ -107,6 +114,7 @@ class Session:
             self._request(msg, now, self._machine_answered)
 
     def _request(self, msg, now, then):
+        self._message = msg
         self._then = then
         self.pending = True  # a refusal is told before request() returns
         exchange = self.endpoint.request(msg, self.peer, now, self._answered)
@@ -115,7 +123,15 @@ class Session:
 
     def _answered(self, exchange, response, error):
         self.pending = None
-        self._then(self.client.now(), response, error)
+        now = self.client.now()
+        msg, self._message = self._message, None
+        if error is None and self.hook and msg is not None and self.hook.again(response) == ():
+            # The server lost the context and began appendix B.2 with its answer: the
+            # same request is request 3, once.
+            self._request(msg, now, self._then)
+            self._message = None
+            return
+        self._then(now, response, error)
 
     # --- keys
 
@@ -133,11 +149,9 @@ class Session:
         if not self.client.connect(self):
             return m.failed(now, "connect", "no way to " + self.security.uri)
         self.hook.rekey()
-        msg = Message(GET)
-        msg.add(URI_PATH, "rederivation")
-        msg.add(URI_PATH, "blackhole")
         self.say("oscore: agreeing on fresh keys (appendix B.2)")
-        self._request(msg, now, self._agreed)
+        self._request(self.hook.probe(), now, self._agreed)
+        self._message = None  # never sent again: it is not request 3
 
     def _agreed(self, now, response, error):
         m = self.machine
@@ -160,11 +174,16 @@ class Session:
         if self._hinted is None or now - self._hinted > 2 * _HINT_LAST_MS:
             self._hint_ms = 0
         self._hinted = now
-        self.want_keys()
-        self.machine.wake = now + self._hint_ms
+        if self.hook.recover():
+            self.want_keys()
+            what = "fresh keys"
+        else:
+            self.keys_wanted = not self.hook.ready()
+            what = "trying again"
+        self.machine.repeat(now + self._hint_ms)
         self.say(
-            "oscore: server answers plain %s, fresh keys in %d s"
-            % (describe(response.code), self._hint_ms // 1000)
+            "oscore: server answers plain %s, %s in %d s"
+            % (describe(response.code), what, self._hint_ms // 1000)
         )
         self._hint_ms = min(2 * self._hint_ms or _HINT_FIRST_MS, _HINT_LAST_MS)
 

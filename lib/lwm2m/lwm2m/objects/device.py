@@ -15,8 +15,8 @@ _EPOCH = 0 if time.gmtime(0)[0] == 1970 else 946684800
 class Device(Instance):
     """Names, versions, time and reboot.
 
-    on_reboot, on_factory_reset: functions of the product; the resource is there
-    when they are, and they are called after the answer has been sent. A product
+    on_reboot, on_factory_reset: functions of the product, called after the answer
+    has been sent; without the second, resource 5 is not there. A product
     derives from this class, or sets fields by keyword.
     """
 
@@ -82,7 +82,9 @@ class Device(Instance):
     def reset_errors(self, arguments):
         self.set("error_codes", (0,))
 
-    def factory_reset(self, arguments):
-        if not self.on_factory_reset:
-            raise ValueError("factory_reset")
+    @property
+    def factory_reset(self):
+        return self._factory_reset if self.on_factory_reset else None
+
+    def _factory_reset(self, arguments):
         return self.on_factory_reset
