@@ -1,0 +1,553 @@
+# One peer's account: the endpoint's security hook, with what survives a restart.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 8613 section 8 (processing), Appendix B.1 (restart), Appendix B.2 (fresh context)
+
+from micropython import const
+
+from aesccm import InvalidTag
+from coap.message import Error, FormatError, Message, PlainError, SecurityError
+
+from .context import Context, bstr, unbstr
+from .keep import Keeper
+from .limits import validate
+from .message import decode_option, encode_option, option_of, seal, unseal
+from .window import Window
+
+_POST = const(2)
+_FETCH = const(5)
+_CHANGED = const(0x44)
+_CONTENT = const(0x45)
+_BAD_REQUEST = const(0x80)
+_UNAUTHORIZED = const(0x81)
+_BAD_OPTION = const(0x82)
+_UNAVAILABLE = const(0xA3)
+_OBSERVE = const(6)
+_ECHO = const(252)
+
+_NONE_YET = const(-2)  # before any response
+_NO_PIV = const(-1)  # a response without Partial IV: older than any that has one
+_CLOSED = const(1 << 40)  # no further response
+
+_COUNTERS = (
+    "sealed",  # messages sealed
+    "opened",  # messages verified
+    "plain",  # requests, and error responses, without protection
+    "undecodable",  # OSCORE options, and plain texts, that are none (4.02, 4.00)
+    "unknown",  # kid or kid context of no context here (4.01)
+    "replayed",  # Partial IVs seen before or too old (4.01)
+    "failed",  # tags that are wrong (4.00)
+    "challenged",  # requests answered with Echo
+    "rederived",  # contexts agreed on by Appendix B.2
+    "restarted",  # runs of Appendix B.2 that had to begin again
+)
+
+
+class Binding:
+    """What binds the responses to one request: its context, its Partial IV."""
+
+    __slots__ = (
+        "account",
+        "ctx",
+        "piv",
+        "fetch",
+        "observe",
+        "number",
+        "own",
+        "kid_context",
+        "nonce",
+    )
+
+    def __init__(self, account, ctx, piv, fetch, observe, kid_context=None, nonce=None):
+        self.account = account
+        self.ctx = ctx
+        self.piv = piv  # bytes, as in the option
+        self.fetch = fetch  # outer FETCH, so the outer response is 2.05
+        self.observe = observe
+        # Notification Number (section 4.1.3.5.2) of the requests that we make
+        self.number = _NONE_YET
+        # Responses that we seal need a Partial IV of their own: the request's nonce is used
+        self.own = False
+        # kid context that a request of ours carried, or that the response has to carry
+        self.kid_context = kid_context
+        # Message 2 of Appendix B.2: the request's nonce, which is of another context
+        self.nonce = nonce
+
+
+class Account:
+    """Seals and opens the messages exchanged with one peer: the security hook of
+    coap.endpoint.Endpoint.
+
+    master_secret, sender_id, recipient_id, master_salt, aead, hmac, id_context, limits: as
+        limits.validate() takes them. id_context is used with policy "b1" only.
+    random: random(n) -> n unpredictable bytes that never repeat, as fresh.Fresh gives.
+    persist: what keeps state in flash, as record.Record does:
+        load() -> None or (id_context, end, window, show), ValueError when it is unreadable;
+        commit(id_context, end, window, show) and reserve(end), durable when they return,
+        or OSError. end: sequence numbers below it may have been used; window: None or
+        (highest, bits), reserve() drops it; show: the peer needs a kid context always.
+    policy: "b2", a fresh context by Appendix B.2 at each start, with nothing in flash; or
+        "b1", one context that lives on: numbers reserved ahead in flash, the replay window
+        recovered with Echo. A backup of flash that is restored under "b1" makes numbers
+        come back: only "b2" stands that.
+    Raises ValueError that names the argument.
+
+    Appendix B.2 as client is driven by the requests that pass through here:
+    state "new": the next request is request 1, under a fresh R1. Peers are known to carry
+        it out, so let it be a harmless one (probe()).
+    "b2-1": request 1 waits for its answer. "b2-2": R2 is known; the next request is
+        request 3. "ready": its answer was verified.
+    Peers take any request for the next step: one at a time until ready().
+    The context in use before, if any, still opens and seals what the peer began under it,
+    until the new one is verified.
+    """
+
+    def __init__(
+        self,
+        master_secret,
+        sender_id,
+        recipient_id,
+        master_salt=b"",
+        aead=10,
+        hmac=0,
+        id_context=None,
+        random=None,
+        persist=None,
+        limits=None,
+        policy="b2",
+    ):
+        self._params = validate(
+            master_secret, sender_id, recipient_id, master_salt, aead, hmac, id_context, limits
+        )
+        if not callable(random):
+            raise ValueError("random")
+        if policy not in ("b1", "b2"):
+            raise ValueError("policy: b1 or b2")
+        if policy == "b1" and persist is None:
+            raise ValueError("persist: needed by policy b1")
+        self.limits = self._params[7]
+        self.recipient_id = self._params[2]
+        self.random = random
+        self.counters = {name: 0 for name in _COUNTERS}
+        # Raised with each new context: observations of an older one are gone.
+        self.generation = 0
+        self._first = None  # ID Context R1, request 1 is out
+        self._pending = None  # ID Context R2 || R3, not yet verified
+        self._rekey = False  # leave ctx for a fresh one
+        self._hint = None  # context of the request that was answered plainly
+        # Whether the peer needs a kid context always: not tried in ctx, being tried, tried
+        self._trying = None
+        self._r2 = []  # as server in Appendix B.2: R2s waiting for their request 3
+        self._echo = None  # the value asked for
+        self._ask = False
+        # The ID Context that is not from Appendix B.2, and so is no secret of the peer's
+        self._fixed = self._params[6] if policy == "b1" else None
+        self._keep = Keeper(persist, policy == "b1", self.limits)
+        self.ctx = self._keep.start(self._params)  # the context in use
+
+    # A fresh Partial IV of ctx. Raises Error when there is none to be had.
+    def _number(self, ctx):
+        try:
+            return self._keep.number(ctx)
+        except (ValueError, OSError):
+            raise Error(_UNAVAILABLE, "no sequence number")
+
+    def derive(self, id_context):
+        """A Context of this account with another ID Context. Raises Error for one that is
+        too long, or after wipe()."""
+        if self._params is None or len(id_context) > self.limits.id_context:
+            raise Error(_UNAVAILABLE, "ID Context")
+        return Context(self._params, id_context)
+
+    def fail(self, counter, code, ctx=None):
+        """Count a message that is refused, and raise SecurityError(code)."""
+        self.counters[counter] += 1
+        if ctx is not None:
+            ctx.failed += 1
+        raise SecurityError(code, counter)
+
+    # ------------------------------------------------------------- requests that we make
+
+    def seal_request(self, msg):
+        """(outer message, binding for open_response) of a request.
+
+        Raises Error when no sequence number can be had, ValueError for a message that
+        cannot be sealed.
+        """
+        ctx = self._pending
+        kid_context = None
+        if ctx is not None:
+            kid_context = bstr(ctx.id_context)  # request 3, and until it is answered
+        elif self.ctx is None or self._rekey:
+            ctx = self.derive(self.random(self.limits.nonce))
+            if self._first is not None:
+                self._first.wipe()
+            self._first = ctx
+            kid_context = bstr(ctx.id_context)
+        else:
+            ctx = self.ctx
+            if self._keep.show or self._trying or ctx.id_context == self._fixed:
+                kid_context = ctx.id_context
+        piv = self._number(ctx)
+        observe = msg.uint(_OBSERVE)
+        outer = seal(
+            ctx,
+            msg,
+            _POST if observe is None else _FETCH,
+            encode_option(piv, ctx.sender_id, kid_context),
+            ctx.nonce(True, piv),
+            ctx.aad(True, piv),
+        )
+        self.counters["sealed"] += 1
+        return outer, Binding(self, ctx, piv, observe is not None, observe == 0, kid_context)
+
+    def open_response(self, outer, binding):
+        """The response sealed in outer.
+
+        Raises PlainError for a plain 4.00, 4.01 or 4.02, which anybody can have sent (see
+        recover()), SecurityError for a response to be dropped. again() says whether the
+        response asks for the same request once more.
+        """
+        ctx = binding.ctx
+        try:
+            option = option_of(outer)
+            if option is None:
+                return self._plain(outer.code, ctx)
+            piv, kid, kid_context = decode_option(option)
+        except ValueError:
+            return self.fail("undecodable", _BAD_OPTION)
+        if not ctx.live() or (kid is not None and kid != self.recipient_id):
+            self.fail("unknown", _UNAUTHORIZED)
+        number = _NO_PIV if piv is None else int.from_bytes(piv, "big")
+        if number <= binding.number:
+            self.fail("replayed", _UNAUTHORIZED)
+        if kid_context is not None and kid_context != ctx.id_context:
+            r2 = unbstr(kid_context)
+            if r2 is None:
+                self.fail("unknown", _UNAUTHORIZED)
+            if r2 != ctx.id_context:
+                return self._message_2(outer, binding, piv, r2)
+        inner = self._open_response(ctx, ctx, outer, binding, piv)
+        binding.number = number if binding.observe and inner.opt(_OBSERVE) is not None else _CLOSED
+        if ctx.window is None and piv is not None:
+            # Bound to our fresh request, so the peer's number is recent too.
+            ctx.window = Window(self.limits.window)
+            ctx.window.begin(number)
+        if ctx is self._pending:
+            self.promote(ctx)
+        elif ctx is self._first:
+            self._answered_in_first(inner)
+        elif self._trying and binding.kid_context is not None and ctx is self.ctx:
+            self._trying = False
+            self._keep.learned()
+        return inner
+
+    # Open a response with opener's key; the nonce of a response without Partial IV is that
+    # of the request, literally, also where the keys are another context's.
+    def _open_response(self, opener, ctx, outer, binding, piv):
+        nonce = ctx.nonce(True, binding.piv) if piv is None else opener.nonce(False, piv)
+        try:
+            inner = unseal(opener, outer, nonce, ctx.aad(True, binding.piv), piv)
+        except FormatError:
+            self.fail("undecodable", _BAD_REQUEST)
+        except (InvalidTag, ValueError):
+            self.fail("failed", _BAD_REQUEST, ctx)
+        if inner.opt(_OBSERVE) is not None and not binding.observe:
+            self.fail("undecodable", _BAD_REQUEST)
+        self.counters["opened"] += 1
+        return inner
+
+    def _plain(self, code, ctx):
+        self.counters["plain"] += 1
+        if code in (_BAD_REQUEST, _UNAUTHORIZED, _BAD_OPTION):
+            self._hint = ctx
+            raise PlainError(code)
+        raise SecurityError(code, "plain")
+
+    # --------------------------------------------------------- Appendix B.2 as client
+
+    # Message 2: to request 1, or to any other by a peer that lost its context, where the
+    # ID Context in use stands for R1.
+    def _message_2(self, outer, binding, piv, r2):
+        ctx = binding.ctx
+        if not r2 or ctx not in (self._first, self._pending, self.ctx):
+            self.fail("unknown", _UNAUTHORIZED)
+        try:
+            second = self.derive(r2 + (ctx.id_context or b""))
+        except Error:
+            self.fail("undecodable", _BAD_OPTION)
+        try:
+            inner = self._open_response(second, ctx, outer, binding, piv)
+        finally:
+            second.wipe()
+        if inner.code != _UNAUTHORIZED:
+            self.fail("undecodable", _BAD_REQUEST)
+        binding.number = _CLOSED
+        pending = self._pending
+        if pending is None or ctx is pending or not pending.seq:
+            self._set_pending(self.derive(r2 + self.random(self.limits.nonce)))
+        return inner
+
+    # From here on requests are sealed under ctx with its kid context, until one is answered.
+    def _set_pending(self, ctx):
+        for old in (self._first, self._pending):
+            if old is not None and old is not ctx:
+                old.wipe()
+        self._first = None
+        self._pending = ctx
+
+    # The peer answered request 1 in its own context.
+    def _answered_in_first(self, inner):
+        if inner.code == _UNAUTHORIZED and inner.opt(_ECHO) is not None:
+            # It knows R1 already, as its answer was lost, and asks for Echo: go on with it.
+            self._set_pending(self._first)
+        else:
+            # It took request 1 for the request 3 of an earlier run: begin again.
+            self.counters["restarted"] += 1
+            self.rekey()
+
+    def promote(self, ctx):
+        """Make a context that was verified the one in use; the one before is wiped."""
+        old = self.ctx
+        self.ctx = ctx
+        if self._pending is not ctx:
+            self._set_pending(None)
+        self._first = self._pending = None
+        if old is not None and old is not ctx:
+            old.wipe()
+        self._rekey = False
+        self._trying = None
+        self._keep.replaced()
+        self.generation += 1
+        self.counters["rederived"] += 1
+
+    def rekey(self):
+        """Begin Appendix B.2: the next request is request 1, with a fresh R1."""
+        self._set_pending(None)
+        self._rekey = True
+        if self._trying:
+            self._trying = False
+
+    def abandon(self):
+        """Give up Appendix B.2 and go on with the context in use, where there is one."""
+        self._set_pending(None)
+        self._rekey = False
+
+    def recover(self):
+        """After PlainError: True when Appendix B.2 is to begin (send a harmless request, see
+        probe()), False when the same request is to be sent again.
+
+        The error is not authenticated: whoever calls this limits its rate. A peer that
+        needs the kid context in each request answers like one that lost its context, so
+        that is tried first, once, and remembered. Where Appendix B.2 is what was refused,
+        the context in use is tried again: the peer may know no B.2, or somebody else may
+        have sent the error that led here.
+        """
+        hint = self._hint
+        self._hint = None
+        ctx = self.ctx
+        if ctx is not None:
+            if hint is not None and (hint is self._first or hint is self._pending):
+                if not self.exhausted():
+                    self.abandon()
+                    return False
+            elif hint is not ctx:
+                return False  # an answer to a context that is gone already
+            elif ctx.id_context and self._trying is None and not (self._keep.show or self._rekey):
+                self._trying = True
+                return False
+        self.rekey()
+        return True
+
+    def again(self, inner):
+        """What to add to the same request to send it once more, as the response inner asks:
+        a tuple of options (number, value), or None when it does not ask."""
+        if inner.code == _UNAUTHORIZED:
+            echo = inner.opt(_ECHO)
+            if echo is not None:
+                return ((_ECHO, bytes(echo)),)  # RFC 9175 section 2.3
+            if self._pending is not None:
+                return ()
+        return None
+
+    def probe(self):
+        """A harmless request, for request 1."""
+        msg = Message(1)
+        msg.add(11, "rederivation")
+        return msg.add(11, "blackhole")
+
+    # --------------------------------------------------------- requests that the peer makes
+
+    def open_request(self, outer):
+        """(inner message, binding for seal_response) of a request.
+
+        Raises SecurityError(code); where its ex is set, the answer is sealed with it: the
+        request for Echo, and message 2 of Appendix B.2.
+        """
+        try:
+            option = option_of(outer)
+            if option is None:
+                self.fail("plain", _UNAUTHORIZED)
+            piv, kid, kid_context = decode_option(option)
+            if piv is None or kid is None or not outer.payload:
+                raise ValueError
+        except ValueError:
+            self.fail("undecodable", _BAD_OPTION)
+        if kid != self.recipient_id:
+            self.fail("unknown", _UNAUTHORIZED)
+        replayed = False
+        failed = known = None
+        for ctx in (self._pending, self.ctx):
+            if ctx is None:
+                continue
+            own = ctx.id_context
+            if kid_context is not None and kid_context != own:
+                if own is None or unbstr(kid_context) != own:
+                    continue
+            known = ctx
+            window = ctx.window
+            if window is not None and not window.fresh(int.from_bytes(piv, "big")):
+                replayed = True
+                continue
+            inner = self.open_with(ctx, outer, piv)
+            if inner is not None:
+                return self.accept(ctx, outer, inner, piv)
+            failed = ctx
+        if failed is not None:
+            self.fail("failed", _BAD_REQUEST, failed)
+        if replayed:
+            self.fail("replayed", _UNAUTHORIZED)
+        if known is None and kid_context is not None:
+            r = unbstr(kid_context)
+            if r and self._params and self._pending is None and self._first is None:
+                from .rederive import answer
+
+                return answer(self, outer, piv, r)
+        return self.fail("unknown", _UNAUTHORIZED)
+
+    def open_with(self, ctx, outer, piv):
+        """The request in outer, or None where its tag is wrong under ctx. Raises
+        SecurityError for a plain text that is no request."""
+        try:
+            inner = unseal(ctx, outer, ctx.nonce(False, piv), ctx.aad(False, piv), None)
+        except FormatError:
+            return self.fail("undecodable", _BAD_REQUEST)
+        except (InvalidTag, ValueError):
+            return None
+        self.counters["opened"] += 1
+        return inner
+
+    def accept(self, ctx, outer, inner, piv):
+        """Take a request whose tag is verified and whose number is fresh: from here on state
+        may change. Returns, or raises, what open_request() does."""
+        if ctx is self._pending:
+            # The peer has the context of our R3: request 3 arrived, its answer is lost.
+            self.promote(ctx)
+        binding = self.bind(ctx, outer, inner, piv)
+        number = int.from_bytes(piv, "big")
+        window = ctx.window
+        if window is not None:
+            window.accept(number)
+        if window is None or self._ask:
+            # Appendix B.1.2: is the request younger than our last start?
+            if self._echo is None or inner.opt(_ECHO, b"") != self._echo:
+                self._challenge(binding)
+            self._echo = None
+            self._ask = False
+            if window is None:
+                ctx.window = window = Window(self.limits.window)
+                window.begin(number)
+        return inner, binding
+
+    def bind(self, ctx, outer, inner, piv):
+        """The binding of a request that was verified under ctx."""
+        return Binding(self, ctx, piv, outer.code == _FETCH, inner.opt(_OBSERVE) is not None)
+
+    # Raise the answer that asks for Echo. It has a number of its own, since the request may
+    # be a replay whose nonce is used. It takes no reservation in flash: replays must not
+    # wear it out.
+    def _challenge(self, binding):
+        if self._echo is None:
+            self._echo = self.random(8)
+        self.counters["challenged"] += 1
+        if binding.ctx.seq >= binding.ctx.reserved:
+            raise SecurityError(_UNAUTHORIZED, "challenged")
+        binding.own = True
+        raise SecurityError(_UNAUTHORIZED, "challenged", ((_ECHO, self._echo),), binding)
+
+    def challenge(self):
+        """Ask for Echo (RFC 9175 section 2) at the next request of the peer."""
+        self._ask = True
+
+    def seal_response(self, msg, binding, notification=False):
+        """The outer message of a response. notification: one of several responses.
+
+        The request's nonce serves once. Notifications, and whatever follows a response,
+        have a Partial IV of their own. Raises Error when the context is gone, as it is
+        after a rekey, or when no sequence number can be had.
+        """
+        ctx = binding.ctx
+        if not ctx.live():
+            raise Error(_UNAVAILABLE, "context is gone")
+        piv = binding.piv
+        if binding.own or notification or msg.opt(_OBSERVE) is not None:
+            own = self._number(ctx)
+            nonce = ctx.nonce(True, own)
+            option = encode_option(own)
+        elif binding.nonce is not None:
+            nonce = binding.nonce
+            option = encode_option(b"", None, binding.kid_context)
+        else:
+            nonce = ctx.nonce(False, piv)
+            option = b""
+        binding.own = True  # before the nonce is used, whatever comes of it
+        outer = seal(
+            ctx, msg, _CONTENT if binding.fetch else _CHANGED, option, nonce, ctx.aad(False, piv)
+        )
+        if binding.nonce is not None:
+            ctx.wipe()  # made for this message alone
+        self.counters["sealed"] += 1
+        return outer
+
+    # ------------------------------------------------------------------------- the rest
+
+    @property
+    def state(self):
+        """Where Appendix B.2 stands: "new", "b2-1", "b2-2" or "ready"."""
+        if self._pending is not None:
+            return "b2-2"
+        if self._first is not None:
+            return "b2-1"
+        return "new" if self.ctx is None or self._rekey else "ready"
+
+    def ready(self):
+        """Whether requests of any kind may be sent, several at a time."""
+        return self.state == "ready"
+
+    def exhausted(self):
+        """Whether it is time to rekey(): well before a key or its numbers are used up."""
+        ctx = self.ctx
+        return ctx is not None and (
+            ctx.seq >= self.limits.rekey or ctx.failed >= self.limits.failures
+        )
+
+    def housekeep(self):
+        """Write to flash what is due, so that no message has to wait for it: call it when
+        nothing else is to be done. Returns whether it wrote. Raises OSError."""
+        return self._keep.housekeep(self.ctx)
+
+    def save(self):
+        """Clean stop: keep numbers and replay window in flash, then wipe(). Raises OSError."""
+        try:
+            self._keep.save(self.ctx)
+        finally:
+            # What flash may hold now forbids to go on from here.
+            self.wipe()
+
+    def wipe(self):
+        """Overwrite all keys. The account can do nothing afterwards."""
+        self._set_pending(None)
+        if self.ctx is not None:
+            self.ctx.wipe()
+        self.ctx = self._params = None
+        self._keep = Keeper(None, False, self.limits)
+        self._r2 = []

@@ -1,0 +1,174 @@
+# A security context: the keys of both directions, sequence numbers, replay window.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 8613 section 3 (derivation), 5.2 (nonce), 5.4 (additional authenticated data)
+
+from .window import Window
+
+# Tests put a function (key, nonce, sealed) here to see each use of a sender key.
+on_seal = None
+
+
+# CBOR head of a byte string, text string or unsigned integer (RFC 8949 section 3).
+def _head(major, n):
+    if n < 24:
+        return bytes((major << 5 | n,))
+    if n < 0x100:
+        return bytes((major << 5 | 24, n))
+    return bytes((major << 5 | 25, n >> 8, n & 0xFF))
+
+
+def bstr(value):
+    """A CBOR byte string (RFC 8949 section 3.1), as info, AAD and kid context hold it."""
+    return _head(2, len(value)) + value
+
+
+def unbstr(data):
+    """The value of a CBOR byte string that takes all of data, or None where it is no such
+    thing. Lengths up to 255, which a kid context cannot exceed."""
+    n = len(data)
+    if n and 0x40 <= data[0] < 0x58 and data[0] - 0x3F == n:
+        return data[1:]
+    if n > 1 and data[0] == 0x58 and data[1] + 2 == n:
+        return data[2:]
+    return None
+
+
+def piv_bytes(n):
+    """A sequence number as Partial IV: no leading zeros, and 0 is one byte (section 5.1)."""
+    if n < 0x100:
+        return bytes((n,))
+    size = 2
+    while n >> 8 * size:
+        size += 1
+    return n.to_bytes(size, "big")
+
+
+class Context:
+    """One derived context (section 3.1), held by an Account.
+
+    params: what limits.validate() returned. id_context: bytes or None, in place of the
+    one in params.
+
+    Why no nonce is ever used twice under sender_key:
+    - next() raises seq before it gives the number away, so a seal that fails afterwards
+      loses its number; none is given twice.
+    - Numbers at or above `reserved` are never given. Where the keys outlive a restart
+      (Appendix B.1), the owner raises `reserved` only after flash holds the new bound,
+      and begins behind the bound in flash after a restart: what the last run may have
+      used lies below it, whenever the power went. Numbers are lost, none comes back.
+    - Where the keys do not outlive a restart (Appendix B.2), nothing is in flash: a new
+      run has other keys, because the ID Context is made from fresh random bytes.
+    - A response may use its request's nonce instead of a number of its own: that is the
+      peer's number, which the replay window lets in once, and the holder of the request
+      uses it once. Its nonce differs from ours by the ID in it.
+    """
+
+    __slots__ = (
+        "sender_id",
+        "recipient_id",
+        "id_context",
+        "sender_key",
+        "recipient_key",
+        "common_iv",
+        "tag_len",
+        "seq",
+        "reserved",
+        "window",
+        "failed",
+        "_sender",
+        "_recipient",
+        "_nonces",
+        "_aads",
+    )
+
+    def __init__(self, params, id_context=None):
+        secret, sender_id, recipient_id, salt, aead, hkdf, _, limits = params
+        number, key_len, nonce_len, self.tag_len, make = aead
+        self.sender_id = sender_id
+        self.recipient_id = recipient_id
+        self.id_context = id_context
+        alg = _head(0, number) if number >= 0 else _head(1, -1 - number)
+        # info (section 3.2.1) but for its first and its last element
+        middle = (b"\xf6" if id_context is None else bstr(id_context)) + alg
+        key = b"\x63Key" + _head(0, key_len)
+        self.sender_key = bytearray(
+            hkdf(secret, key_len, salt, b"\x85" + bstr(sender_id) + middle + key)
+        )
+        self.recipient_key = bytearray(
+            hkdf(secret, key_len, salt, b"\x85" + bstr(recipient_id) + middle + key)
+        )
+        iv = hkdf(secret, nonce_len, salt, b"\x85\x40" + middle + b"\x62IV" + _head(0, nonce_len))
+        self.common_iv = iv
+        self._sender = make(self.sender_key, self.tag_len)
+        self._recipient = make(self.recipient_key, self.tag_len)
+        # Nonces without their Partial IV, and the AAD up to the Partial IV: for what the
+        # peer numbered (0, False) and for what we numbered (1, True).
+        self._nonces = (self._base(recipient_id), self._base(sender_id))
+        algs = b"\x85\x01\x81" + alg
+        self._aads = (algs + bstr(recipient_id), algs + bstr(sender_id))
+        self.seq = 0
+        self.reserved = limits.sequence + 1
+        self.window = Window(limits.window)
+        self.failed = 0
+
+    def _base(self, id_piv):
+        base = bytearray(self.common_iv)
+        base[0] ^= len(id_piv)
+        i = len(base) - 5
+        for octet in reversed(id_piv):
+            i -= 1
+            base[i] ^= octet
+        return base
+
+    def next(self):
+        """A Partial IV that was never given before. Raises ValueError at the last one
+        that is reserved (see the class)."""
+        n = self.seq
+        if n >= self.reserved:
+            raise ValueError("sequence")
+        self.seq = n + 1
+        return piv_bytes(n)
+
+    def nonce(self, ours, piv):
+        """The AEAD nonce (section 5.2) of a Partial IV that we (True) or the peer gave."""
+        nonce = bytearray(self._nonces[ours])
+        i = len(nonce)
+        j = len(piv)
+        while j:
+            i -= 1
+            j -= 1
+            nonce[i] ^= piv[j]
+        return nonce
+
+    def aad(self, ours, piv):
+        """The Enc_structure (section 5.4) of a request that we (True) or the peer made
+        under that Partial IV, and of all responses to it."""
+        external = self._aads[ours] + bstr(piv) + b"\x40"
+        return b"\x83\x68Encrypt0\x40" + bstr(external)
+
+    def seal(self, nonce, buf, length, aad):
+        """Seal buf[0:length] in place; returns the new length. buf has room for the tag."""
+        end = self._sender.encrypt_into(nonce, buf, length, aad)
+        if on_seal is not None:
+            on_seal(bytes(self.sender_key), bytes(nonce), bytes(memoryview(buf)[:end]))
+        return end
+
+    def open(self, nonce, buf, length, aad):
+        """Open buf[0:length] in place; returns the new length. Raises what the AEAD
+        raises for a wrong tag."""
+        return self._recipient.decrypt_into(nonce, buf, length, aad)
+
+    def live(self):
+        """False once wipe() was called."""
+        return self._sender is not None
+
+    def wipe(self):
+        """Overwrite the keys. The context can do nothing afterwards."""
+        for key in (self.sender_key, self.recipient_key):
+            for i in range(len(key)):
+                key[i] = 0
+        for aead in (self._sender, self._recipient):
+            if hasattr(aead, "wipe"):
+                aead.wipe()
+        self._sender = self._recipient = None
+        self.reserved = 0

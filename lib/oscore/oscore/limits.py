@@ -1,0 +1,122 @@
+# The bounds of OSCORE in one place, and the check of what an account is made from.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 8613 sections 3.2, 3.3, 7.2.1 and 12; RFC 9053 section 4.2
+
+from micropython import const
+
+_ID_CONTEXT_MIN = const(32)  # R2 || R1 of the servers in use comes to 24 bytes and more
+_ID_CONTEXT_MAX = const(253)  # with its CBOR head it fits the one length byte of the option
+
+# COSE number, key, nonce and tag length in bytes: the AES-CCM algorithms with AES-128.
+_AEADS = (
+    (10, 16, 13, 8),  # AES-CCM-16-64-128, mandatory
+    (12, 16, 7, 8),  # AES-CCM-64-64-128
+    (30, 16, 13, 16),  # AES-CCM-16-128-128
+    (32, 16, 7, 16),  # AES-CCM-64-128-128
+)
+
+
+class Limits:
+    """Every bound of an account, settable by keyword: Limits(id_context=96).
+
+    master_secret, master_salt, id_context: most bytes of each; the last one bounds
+        each ID Context that Appendix B.2 makes too, 32 to 253.
+    sequence: highest Sender Sequence Number. Some peers read 4 bytes of Partial IV.
+    rekey: messages sealed in one context after which Account.exhausted() says so,
+        failures: the same for messages that did not verify. Both are far below the
+        2 ** 23 uses of AES-CCM that RFC 9053 allows a key.
+    reserve: sequence numbers committed to flash at a time (Appendix B.1.1).
+    window: size of the replay window, 1 to 64.
+    nonce: bytes of R1, R2 and R3. r2: answers to a first request of Appendix B.2
+        that are remembered at the same time; the oldest gives way.
+    """
+
+    master_secret = 64
+    master_salt = 64
+    id_context = 64
+    sequence = (1 << 32) - 1
+    rekey = 1 << 20
+    failures = 1 << 20
+    reserve = 64
+    window = 32
+    nonce = 8
+    r2 = 2
+
+    def __init__(self, **settings):
+        for name, value in settings.items():
+            if name[0] == "_" or not isinstance(getattr(self, name, None), int):
+                raise ValueError(name)
+            setattr(self, name, value)
+        if not _ID_CONTEXT_MIN <= self.id_context <= _ID_CONTEXT_MAX:
+            raise ValueError("id_context: 32 to 253")
+        if not 0 < self.sequence < 1 << 40:
+            raise ValueError("sequence: below 2 ** 40")
+        if not 0 < self.rekey <= self.sequence:
+            raise ValueError("rekey: at most sequence")
+        if not 1 <= self.window <= 64:
+            raise ValueError("window: 1 to 64")
+        if not 4 <= self.nonce <= 16:
+            raise ValueError("nonce: 4 to 16")
+        if self.reserve < 1 or self.r2 < 1:
+            raise ValueError("reserve, r2: at least 1")
+
+
+def _octets(name, value, most):
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise ValueError(name + ": bytes")
+    if len(value) > most:
+        raise ValueError("%s: at most %d bytes" % (name, most))
+    return bytes(value)
+
+
+def validate(
+    master_secret,
+    sender_id,
+    recipient_id,
+    master_salt=b"",
+    aead=10,
+    hmac=0,
+    id_context=None,
+    limits=None,
+):
+    """Check what an account is made from, and return it as the tuple that Context takes:
+    (secret, sender ID, recipient ID, salt, aead, hkdf, ID Context, limits).
+
+    aead: COSE number 10, 12, 30 or 32, 0 for the default (10); or one of your own as
+        (number, key length, nonce length 7 to 13, tag length, make) where
+        make(key, tag_length) gives an object with encrypt_into(nonce, buf, length, aad)
+        and decrypt_into(...) of aesccm.AESCCM. A wrong tag is aesccm.InvalidTag or a
+        ValueError there.
+    hmac: COSE number -10 (HKDF SHA-256) or 5 (HMAC 256/256, which some mean by it), 0 for
+        the default; or a function hkdf(key_material, length, salt, info).
+    Raises ValueError that names the argument (RFC 8613 section 3.2 and 3.3).
+    """
+    if limits is None:
+        limits = Limits
+    secret = _octets("master_secret", master_secret, limits.master_secret)
+    if not secret:
+        raise ValueError("master_secret: empty")
+    salt = _octets("master_salt", b"" if master_salt is None else master_salt, limits.master_salt)
+    if id_context is not None:
+        id_context = _octets("id_context", id_context, limits.id_context)
+    if isinstance(aead, tuple):
+        if len(aead) != 5 or not 7 <= aead[2] <= 13 or not -0x10000 <= aead[0] <= 0xFFFF:
+            raise ValueError("aead: number, key, nonce and tag length, make")
+    else:
+        for known in _AEADS:
+            if known[0] == (aead or 10):
+                break
+        else:
+            raise ValueError("aead: %r is not known" % aead)
+        from aesccm import AESCCM
+
+        aead = known + (AESCCM,)
+    if not callable(hmac):
+        if hmac not in (0, -10, 5, None):
+            raise ValueError("hmac: %r is not known" % hmac)
+        from hkdf import hkdf as hmac
+    sender = _octets("sender_id", sender_id, aead[2] - 6)
+    recipient = _octets("recipient_id", recipient_id, aead[2] - 6)
+    if sender == recipient:
+        raise ValueError("recipient_id: equals sender_id")
+    return secret, sender, recipient, salt, aead, hmac, id_context, limits
