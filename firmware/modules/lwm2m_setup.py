@@ -41,9 +41,9 @@ _SECRET_MIN = const(16)  # bytes: AES-128's own strength
 
 def _store(store):
     if store is None:
-        import flashstore
+        from lwm2m_flash import open_store
 
-        store = flashstore.Store()
+        store = open_store()
     return store
 
 
@@ -183,9 +183,18 @@ def _seed(store, random):
     )
 
 
+# Whatever else was learned (locations, sequence numbers) was learned under the old
+# configuration and goes; the boot counter never goes back.
+def _change(store, new):
+    changes = {name: None for name in store.names() if name != "boot"}
+    changes.update(new)
+    # wipe: the slot that held the old keys is written over as well.
+    store.commit(changes, wipe=True)
+
+
 def _commit(store, config, random):
     _check(config)
-    store.commit({"config": cbor.dumps(config), "seed": _seed(store, random)})
+    _change(store, {"config": cbor.dumps(config), "seed": _seed(store, random)})
 
 
 def _free(taken):
@@ -263,10 +272,8 @@ def rotate(change, random, store=None):
 
 
 def wipe(store=None):
-    """Remove the configuration and its keys. The boot counter stays: it never goes back."""
-    store = _store(store)
-    for name in ("config", "seed"):
-        store.delete(name)
+    """Remove the configuration, its keys, and all that was learned under it."""
+    _change(_store(store), {})
 
 
 def _set(value):

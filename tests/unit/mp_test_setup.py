@@ -5,6 +5,7 @@ import random
 
 import cbor
 import lwm2m_setup
+from flashstore import Store
 from check import equal, raises
 
 SECRET = bytes(range(16))
@@ -13,23 +14,33 @@ SALT = b"\x9e\x7c\xa9\x22\x23\x78\x63\x40"
 RANDOM = bytes(range(100, 132))
 
 
-class Records:
-    """flashstore's interface over a dict; a commit is all or nothing."""
+class Slots:
+    """The two slots of a store, in RAM; counts what was written."""
 
     def __init__(self):
-        self.records = {}
-        self.problems = []
-        self.commits = 0
+        self.data = [None, None]
+        self.writes = 0
 
-    def get(self, name):
-        return self.records.get(name)
+    def name(self, slot):
+        return "slot.%d" % slot
 
-    def commit(self, changes):
-        self.commits += 1
-        self.records.update(changes)
+    def read(self, slot, limit):
+        return self.data[slot]
 
-    def delete(self, name):
-        self.records.pop(name, None)
+    def write(self, slot, data):
+        self.data[slot] = bytes(data)
+        self.writes += 1
+
+
+def empty():
+    return Store(Slots())
+
+
+def records(store):
+    """What a restart finds."""
+    again = Store(store.backend)
+    equal(again.problems, [])
+    return {name: again.get(name) for name in again.names()}
 
 
 def oscore(secret=SECRET, **change):
@@ -51,7 +62,7 @@ def config(ssid=123, keys=None, uri="coap://192.0.2.1"):
 
 
 def provisioned():
-    store = Records()
+    store = empty()
     lwm2m_setup.apply(cbor.dumps(config()), RANDOM, store=store)
     return store
 
@@ -66,15 +77,17 @@ def printed(f, *args, **kw):
     return lines
 
 
+# Once into each slot: the second write goes over what was there before.
 def test_apply_writes_config_and_seed_in_one_commit():
     store = provisioned()
-    equal(store.commits, 1)
+    equal(store.backend.writes, 2)
+    equal(sorted(records(store)), ["config", "seed"])
     equal(cbor.loads(store.get("config")), config())
     equal(len(store.get("seed")), 32)
 
 
 def test_apply_takes_hex():
-    store = Records()
+    store = empty()
     lwm2m_setup.apply(cbor.dumps(config()).hex(), RANDOM.hex(), store=store)
     equal(cbor.loads(store.get("config")), config())
 
@@ -145,31 +158,29 @@ BAD = (
 
 def test_bad_configurations_are_refused_and_change_nothing():
     store = provisioned()
-    before = dict(store.records)
+    before = records(store)
     for want, value, *path in BAD:
         bad = config(keys=oscore(SECRET_2))
         _set(bad, value, *path)
         text = str(raises(ValueError, lwm2m_setup.apply, cbor.dumps(bad), RANDOM, store=store))
         assert want in text, (want, text)
         assert "\n" not in text and SECRET_2.hex() not in text
-        equal(store.records, before)
+        equal(records(store), before)
 
 
 def test_ids_are_bounded_by_the_nonce_of_the_algorithm():
     for aead, longest in ((10, 7), (30, 7), (12, 1), (32, 1)):
         fits = oscore(_3=aead, _1=bytes(longest))
-        lwm2m_setup.apply(cbor.dumps(config(keys=fits)), RANDOM, store=Records())
+        lwm2m_setup.apply(cbor.dumps(config(keys=fits)), RANDOM, store=empty())
         long = oscore(_3=aead, _1=bytes(longest + 1))
-        raises(
-            ValueError, lwm2m_setup.apply, cbor.dumps(config(keys=long)), RANDOM, store=Records()
-        )
+        raises(ValueError, lwm2m_setup.apply, cbor.dumps(config(keys=long)), RANDOM, store=empty())
 
 
 def test_a_seed_of_the_wrong_length_is_refused():
     for bad in (b"", bytes(31), bytes(33), "zz", None, 7):
-        store = Records()
+        store = empty()
         raises(ValueError, lwm2m_setup.apply, cbor.dumps(config()), bad, store=store)
-        equal(store.records, {})
+        equal(records(store), {})
 
 
 def test_add_renumbers_and_keeps():
@@ -185,14 +196,14 @@ def test_add_renumbers_and_keeps():
 
 
 def test_add_to_an_empty_board_provisions_it():
-    store = Records()
+    store = empty()
     lwm2m_setup.apply(cbor.dumps(config()), RANDOM, add=True, store=store)
     equal(cbor.loads(store.get("config")), config())
 
 
 def test_add_refuses_a_clash():
     store = provisioned()
-    before = dict(store.records)
+    before = records(store)
     other = config(5, oscore(SECRET_2))
     other["ep"] = "sensor-2"
     for want, new in (
@@ -205,7 +216,7 @@ def test_add_refuses_a_clash():
     ):
         e = raises(ValueError, lwm2m_setup.apply, cbor.dumps(new), RANDOM, add=True, store=store)
         assert want in str(e), str(e)
-        equal(store.records, before)
+        equal(records(store), before)
 
 
 def test_two_bootstrap_accounts_are_refused():
@@ -233,7 +244,7 @@ def test_rotate_changes_the_named_keys_and_nothing_else():
 
 def test_rotate_refuses_and_changes_nothing():
     store = provisioned()
-    before = dict(store.records)
+    before = records(store)
     for want, change in (
         ("no such account", {"ssid": 5, "keys": {0: SECRET_2}}),
         ("no such account", {"ssid": 0, "keys": {0: SECRET_2}}),
@@ -244,12 +255,12 @@ def test_rotate_refuses_and_changes_nothing():
     ):
         e = raises(ValueError, lwm2m_setup.rotate, cbor.dumps(change), RANDOM, store=store)
         assert want in str(e), str(e)
-        equal(store.records, before)
+        equal(records(store), before)
     more = config(5, oscore(SECRET_2))
     lwm2m_setup.apply(cbor.dumps(more), RANDOM, add=True, store=store)
     change = cbor.dumps({"ssid": None, "keys": {0: bytes(16)}})
     assert "several" in str(raises(ValueError, lwm2m_setup.rotate, change, RANDOM, store=store))
-    raises(ValueError, lwm2m_setup.rotate, change, RANDOM, store=Records())
+    raises(ValueError, lwm2m_setup.rotate, change, RANDOM, store=empty())
 
 
 def test_show_prints_no_key():
@@ -268,22 +279,40 @@ def test_show_prints_no_key():
 
 
 def test_show_reports_what_the_flash_lost():
-    store = Records()
+    store = empty()
     store.problems.append("config.0: CRC")
     equal(printed(lwm2m_setup.show, store=store), ["flash: config.0: CRC", "not provisioned"])
 
 
-def test_wipe_leaves_the_boot_counter_alone():
+def test_wipe_and_provisioning_forget_what_was_learned():
+    for f in (
+        lambda store: lwm2m_setup.wipe(store=store),
+        lambda store: lwm2m_setup.apply(cbor.dumps(config()), RANDOM, store=store),
+        lambda store: lwm2m_setup.rotate(cbor.dumps({"keys": {0: SECRET_2}}), RANDOM, store=store),
+    ):
+        store = provisioned()
+        store.commit({"boot": b"\x07", "locations": b"rd/5"})
+        f(store)
+        assert "locations" not in records(store)
+        equal(records(store)["boot"], b"\x07")
+
+
+def test_old_keys_are_in_neither_slot():
     store = provisioned()
-    store.records["boot"] = b"\x07"
+    assert SECRET in store.backend.data[0] and SECRET in store.backend.data[1]
+    lwm2m_setup.rotate(cbor.dumps({"keys": {0: SECRET_2}}), RANDOM, store=store)
+    for slot in store.backend.data:
+        assert SECRET_2 in slot and SECRET not in slot
     lwm2m_setup.wipe(store=store)
-    equal(store.records, {"boot": b"\x07"})
+    equal(records(store), {})
+    for slot in store.backend.data:
+        assert SECRET_2 not in slot
     lwm2m_setup.wipe(store=store)
 
 
 def test_a_corrupt_configuration_can_be_replaced_only():
     store = provisioned()
-    store.records["config"] = b"\xff\xff"
+    store.put("config", b"\xff\xff")
     change = cbor.dumps({"keys": {0: SECRET_2}})
     raises(ValueError, lwm2m_setup.show, store=store)
     raises(ValueError, lwm2m_setup.rotate, change, RANDOM, store=store)
@@ -295,18 +324,22 @@ def test_a_corrupt_configuration_can_be_replaced_only():
 
 # run() serves a program: whatever happens is one last line, and no traceback.
 def test_run_answers_in_one_line():
-    class Broken(Records):
-        def commit(self, changes):
+    class Broken(Slots):
+        def write(self, slot, data):
             raise OSError(28)
 
     made = lwm2m_setup._store
     good = cbor.dumps(config())
     try:
-        lwm2m_setup._store = lambda store: Records()
+        lwm2m_setup._store = lambda store: empty()
         equal(printed(lwm2m_setup.run, "apply", good, RANDOM), ["lwm2m_setup: ok"])
+        big = config()
+        big["opts"] = {"x": bytes(5000)}
+        lines = printed(lwm2m_setup.run, "apply", cbor.dumps(big), RANDOM)
+        assert lines[0].startswith("lwm2m_setup: refused: data: "), lines
         lines = printed(lwm2m_setup.run, "apply", b"\x01", RANDOM)
         equal(lines, ["lwm2m_setup: refused: the configuration is no map"])
-        lwm2m_setup._store = lambda store: Broken()
+        lwm2m_setup._store = lambda store: Store(Broken())
         lines = printed(lwm2m_setup.run, "apply", good, RANDOM)
         equal(lines, ["lwm2m_setup: refused: the flash failed (errno 28)"])
     finally:
