@@ -100,7 +100,9 @@ def keys(secret, sender_id, recipient_id, aead=DEFAULT_AEAD, hmac=0, salt=b"", i
     return instance
 
 
-def config(name, uri, ssid, lifetime, oscore, storing=True, bootstrap=False, hold_off=None):
+def config(
+    name, uri, ssid, lifetime, oscore, storing=True, bootstrap=False, hold_off=None, retry_timer=None
+):
     """The record of one account; `oscore` an instance of /21, or None for a plain one.
 
     name may be None where the device has one already.
@@ -111,7 +113,10 @@ def config(name, uri, ssid, lifetime, oscore, storing=True, bootstrap=False, hol
         security[11] = hold_off
     if not bootstrap:
         security[10] = ssid
-        objects[SERVER] = {0: {0: ssid, 1: lifetime, 6: storing, 7: "U"}}
+        server = {0: ssid, 1: lifetime, 6: storing, 7: "U"}
+        if retry_timer is not None:
+            server[18] = retry_timer
+        objects[SERVER] = {0: server}
     if oscore is not None:
         security[17] = [OSCORE, 0]
         objects[OSCORE] = {0: oscore}

@@ -123,6 +123,12 @@ def add_parser(subparsers):
         help="of the registration, in seconds (default 86400)",
     )
     p.add_argument(
+        "--retry-timer",
+        metavar="S",
+        type=_number(1, 2**31 - 1),
+        help="wait before the second try to register, doubled for each further one (default 60)",
+    )
+    p.add_argument(
         "--no-storing", action="store_true", help="do not keep notifications while offline"
     )
     p.add_argument(
@@ -238,8 +244,12 @@ def provision(args):
     elif not args.add:
         raise UsageError("--endpoint is missing")
     uri = account.server_uri(args.server)
-    if args.bootstrap and (args.short_id or args.lifetime or args.no_storing):
-        raise UsageError("--bootstrap goes without --short-id, --lifetime, --no-storing")
+    if args.bootstrap and (
+        args.short_id or args.lifetime or args.no_storing or args.retry_timer
+    ):
+        raise UsageError(
+            "--bootstrap goes without --short-id, --lifetime, --retry-timer, --no-storing"
+        )
     if args.hold_off is not None and not args.bootstrap:
         raise UsageError("--hold-off goes with --bootstrap")
     secret = keys = None
@@ -273,6 +283,7 @@ def provision(args):
         storing=not args.no_storing,
         bootstrap=args.bootstrap,
         hold_off=args.hold_off,
+        retry_timer=args.retry_timer,
     )
     with secret.kept() if secret else contextlib.nullcontext():
         where.call("add" if args.add else "apply", _dumps(record), os.urandom(SEED_LEN))
