@@ -10,7 +10,7 @@ import sys
 import time
 
 import cbor
-from flashstore import Store
+import lwm2m_flash
 from lwm2m import Client
 from lwm2m.objects.oscore import OSCORE
 from oscore import Account, Fresh, validate
@@ -40,50 +40,61 @@ def account_arguments(instance):
     }
 
 
-def fresh(store):
+def fresh(store, counters):
     """The generator of R1 and R3: seed, boot counter and the port's own, in one.
 
-    The counter is committed before anything is drawn: a boot that was cut short
-    is never repeated (RFC 8613 appendix B.2, OSError when the flash refuses).
+    The counter is committed before anything is drawn, so no two starts share one,
+    however they end (RFC 8613 appendix B.2). OSError when the flash refuses.
     """
-    seed = store.get("seed") or b""
-    boot = int.from_bytes(store.get("boot") or b"", "big") + 1
-    store.put("boot", boot.to_bytes(8, "big"))
+    seed = store.get("seed")
+    if seed is None:
+        raise ValueError("no seed: run `microlwm2m provision` again")
+    boot = int.from_bytes(counters.get("boot", b""), "big") + 1
+    counters.put("boot", boot.to_bytes(8, "big"))
     return Fresh(seed, boot, os.urandom)
 
 
 def read_config(store):
     """The provisioned configuration; ValueError when there is none that can be used."""
     data = store.get("config")
-    for problem in store.problems:
-        log("flash: " + problem)
     if data is None:
         raise ValueError("not provisioned: run `microlwm2m provision`")
     try:
         config = cbor.loads(data)
-        return config["ep"], config["objects"]
+        if isinstance(config["ep"], str) and isinstance(config["objects"], dict):
+            return config
     except (ValueError, KeyError, TypeError):
-        raise ValueError("configuration does not parse: run `microlwm2m provision` again")
+        pass
+    raise ValueError("configuration does not parse: run `microlwm2m provision` again")
 
 
-def make_client(store, reboot, **kw):
+def make_client(reboot, store=None, counters=None, **kw):
     """The client with the product's objects and the provisioned accounts.
 
     ValueError says in one line what cannot be used. kw: goes on to Client.
     """
     import lwm2m_product
 
-    endpoint, objects = read_config(store)
-    random = fresh(store)
+    store = store or lwm2m_flash.open_store()
+    counters = counters or lwm2m_flash.open_counters()
+    for problem in store.problems + counters.problems:
+        log("flash: " + problem)
+    config = read_config(store)
+    random = fresh(store, counters)
     OSCORE.check = check_keys
 
     def secure(security, keys):
         return Account(random=random, **account_arguments(keys))
 
-    client = Client(endpoint, secure=secure, log=log, **kw)
+    def commit(objects):
+        config["objects"] = objects
+        store.commit({"config": cbor.dumps(config)}, wipe=True)
+
+    client = Client(config["ep"], secure=secure, log=log, **kw)
+    client.on_config = commit
     client.model.define(OSCORE)
     lwm2m_product.objects(client, reboot)
-    client.load(objects)
+    client.load(config["objects"])
     return client, lwm2m_product
 
 
@@ -96,18 +107,24 @@ async def serve(client, product):
         running.cancel()
 
 
-def main(store=None, reboot=None):
-    """Run the device. reboot: function that restarts the board; its own by default.
+def main(reboot=None):
+    """Run the device until it is stopped. reboot: function that restarts the board.
 
     Returns 0 when it was stopped, 1 when there is nothing that it could do.
     """
     if reboot is None:
         from machine import reset as reboot
     try:
-        client, product = make_client(store or Store(), reboot)
+        client, product = make_client(reboot)
     except (ValueError, OSError) as e:
         log(str(e) if isinstance(e, ValueError) else "flash: %s" % e)
         return 1
-    log("device %s, MicroPython %s" % (client.endpoint, sys.version.split(" ")[-1]))
-    asyncio.run(serve(client, product))
+    log("device %s, MicroPython %s" % (client.endpoint, sys.version.partition("MicroPython ")[2].split(" ")[0]))
+    try:
+        asyncio.run(serve(client, product))
+    except KeyboardInterrupt:
+        # Ctrl-C came in the middle of some task: go on without the others, to leave.
+        asyncio.new_event_loop()
+        client.stop()
+        asyncio.run(client.run())
     return 0

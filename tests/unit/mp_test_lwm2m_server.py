@@ -4,7 +4,7 @@
 from check import raises, equal
 from coap.message import Message, Error, GET, POST, PUT, DELETE, FETCH
 from coap.message import OBSERVE, URI_PATH, URI_QUERY, CONTENT_FORMAT, ACCEPT, LOCATION_PATH
-from lwm2m import Instance, Model, R, RW, E, MULTI, STRING, INTEGER, OPAQUE
+from lwm2m import Instance, Model, R, RW, E, MULTI, STRING, INTEGER
 from lwm2m.objects.device import Device
 from lwm2m.objects.oscore import OSCORE
 from lwm2m.objects.security import Security

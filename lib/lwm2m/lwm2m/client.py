@@ -94,7 +94,6 @@ class Client:
         self._event = None
         self._until = None
         self._stop = False
-        self._running = False
 
     # --- set-up
 
@@ -272,8 +271,10 @@ class Client:
     async def run(self):
         """Serve until stop(). Returns when every account has left."""
         self._event = asyncio.Event()
-        self._running = True
         left = None
+        for session in self._sessions():
+            if session.transport:  # run() was interrupted before
+                session.task = asyncio.create_task(self._receive(session, session.transport))
         try:
             while True:
                 now = self.now()
@@ -297,7 +298,6 @@ class Client:
                 self._until = until
                 await self._sleep(until)
         finally:
-            self._running = False
             for session in self._sessions():
                 self.disconnect(session)
                 if session.hook:

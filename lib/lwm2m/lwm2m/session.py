@@ -13,6 +13,10 @@ _HINT_LAST_MS = const(60000)
 # Answers to request 1 that bring no R2 (a server that took it for request 3)
 # before it counts as a failed try.
 _MAX_CROSSED = const(3)
+# The hook's counters that tell of messages that were not what they should be, and
+# how often the log speaks of them.
+REFUSALS = ("undecodable", "unknown", "replayed", "failed")
+_REPORT_MS = const(60000)
 
 
 def earlier(a, b):
@@ -52,6 +56,8 @@ class Session:
         self._crossed = 0
         self._hint_ms = 0
         self._hinted = None
+        self._refused = [0] * len(REFUSALS)
+        self._reported = None
 
     def say(self, text):
         self.client.say(self, text)
@@ -92,11 +98,26 @@ class Session:
         if self.endpoint:
             wake = earlier(wake, self.endpoint.poll(now))
         if self.hook:
+            self._report(now)
             try:
                 self.hook.housekeep()
             except OSError as e:
                 self.say("flash: " + str(e))
         return now if self._after else wake
+
+    def _report(self, now):
+        # What did not verify, in one line and at most once a minute. Why is for the
+        # operator: the peer learns a code at most.
+        counters = self.hook.counters
+        bad = [counters[name] for name in REFUSALS]
+        if bad != self._refused and (self._reported is None or now - self._reported >= _REPORT_MS):
+            words = []
+            for i, name in enumerate(REFUSALS):
+                if bad[i] != self._refused[i]:
+                    words.append("%d %s" % (bad[i] - self._refused[i], name))
+            self._refused = bad
+            self._reported = now
+            self.say("oscore: messages not verified: " + ", ".join(words))
 
     def _advance(self, now):
         m = self.machine
