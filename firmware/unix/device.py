@@ -28,6 +28,7 @@ def run_once(kept):
     except SystemExit as e:
         if e.args != (_REBOOT,):
             raise
+        print("%9s reboot" % "")
     finally:
         for name in list(sys.modules):
             if name not in kept:

@@ -484,7 +484,8 @@ def test_device_reboots_into_a_fresh_program(device):
     process = device(
         extra="if 'again' not in os.listdir('/'): open('again', 'w').close(); reboot()"
     )
-    lines = [process.stdout.readline(), process.stdout.readline()]
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert lines.pop(1).split() == ["reboot"]
     # state.n starts anew: nothing in RAM outlives a reset. The flash does.
     assert [line.startswith("up 1 ") for line in lines] == [True, True]
     assert ["again" in line for line in lines] == [False, True]
