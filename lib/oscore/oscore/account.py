@@ -43,34 +43,24 @@ _COUNTERS = (
 
 
 class Binding:
-    """What binds the responses to one request: its context, its Partial IV."""
+    """What binds the responses to one request: its context, its Partial IV (bytes)."""
 
-    __slots__ = (
-        "account",
-        "ctx",
-        "piv",
-        "fetch",
-        "observe",
-        "number",
-        "own",
-        "kid_context",
-        "nonce",
-    )
+    # What most requests never need is here, not in the instance.
+    fetch = False  # outer FETCH, so the outer response is 2.05
+    observe = False
+    # Notification Number (section 4.1.3.5.2) of the requests that we make
+    number = _NONE_YET
+    # Responses that we seal need a Partial IV of their own: the request's nonce is used
+    own = False
+    # kid context that a request of ours carried, or that the response has to carry
+    kid_context = None
+    # Message 2 of Appendix B.2: the request's nonce, which is of another context
+    nonce = None
 
-    def __init__(self, account, ctx, piv, fetch, observe, kid_context=None, nonce=None):
+    def __init__(self, account, ctx, piv):
         self.account = account
         self.ctx = ctx
-        self.piv = piv  # bytes, as in the option
-        self.fetch = fetch  # outer FETCH, so the outer response is 2.05
-        self.observe = observe
-        # Notification Number (section 4.1.3.5.2) of the requests that we make
-        self.number = _NONE_YET
-        # Responses that we seal need a Partial IV of their own: the request's nonce is used
-        self.own = False
-        # kid context that a request of ours carried, or that the response has to carry
-        self.kid_context = kid_context
-        # Message 2 of Appendix B.2: the request's nonce, which is of another context
-        self.nonce = nonce
+        self.piv = piv
 
 
 class Account:
@@ -198,7 +188,13 @@ class Account:
             ctx.aad(True, piv),
         )
         self.counters["sealed"] += 1
-        return outer, Binding(self, ctx, piv, observe is not None, observe == 0, kid_context)
+        binding = Binding(self, ctx, piv)
+        if kid_context is not None:
+            binding.kid_context = kid_context
+        if observe is not None:
+            binding.fetch = True
+            binding.observe = observe == 0
+        return outer, binding
 
     def open_response(self, outer, binding):
         """The response sealed in outer.
@@ -442,7 +438,7 @@ class Account:
         if ctx is self._pending:
             # The peer has the context of our R3: request 3 arrived, its answer is lost.
             self.promote(ctx)
-        binding = self.bind(ctx, outer, inner, piv)
+        binding = self.bind(ctx, outer, piv)
         number = int.from_bytes(piv, "big")
         window = ctx.window
         if window is not None:
@@ -458,9 +454,12 @@ class Account:
                 window.begin(number)
         return inner, binding
 
-    def bind(self, ctx, outer, inner, piv):
+    def bind(self, ctx, outer, piv):
         """The binding of a request that was verified under ctx."""
-        return Binding(self, ctx, piv, outer.code == _FETCH, inner.opt(_OBSERVE) is not None)
+        binding = Binding(self, ctx, piv)
+        if outer.code == _FETCH:
+            binding.fetch = True
+        return binding
 
     # Raise the answer that asks for Echo. It has a number of its own, since the request may
     # be a replay whose nonce is used. It takes no reservation in flash: replays must not

@@ -101,11 +101,15 @@ class Context:
         self.common_iv = iv
         self._sender = make(self.sender_key, self.tag_len)
         self._recipient = make(self.recipient_key, self.tag_len)
-        # Nonces without their Partial IV, and the AAD up to the Partial IV: for what the
-        # peer numbered (0, False) and for what we numbered (1, True).
+        # Nonces without their Partial IV, and the external AAD up to the Partial IV: for what
+        # the peer numbered (0, False) and for what we numbered (1, True).
         self._nonces = (self._base(recipient_id), self._base(sender_id))
         algs = b"\x85\x01\x81" + alg
-        self._aads = (algs + bstr(recipient_id), algs + bstr(sender_id))
+        # and the same for each length of Partial IV, made when it first comes
+        self._aads = (
+            [algs + bstr(recipient_id), None, None, None, None, None],
+            [algs + bstr(sender_id), None, None, None, None, None],
+        )
         self.seq = 0
         self.reserved = limits.sequence + 1
         self.window = Window(limits.window)
@@ -142,9 +146,19 @@ class Context:
 
     def aad(self, ours, piv):
         """The Enc_structure (section 5.4) of a request that we (True) or the peer made
-        under that Partial IV, and of all responses to it."""
-        external = self._aads[ours] + bstr(piv) + b"\x40"
-        return b"\x83\x68Encrypt0\x40" + bstr(external)
+        under that Partial IV, and of all responses to it. It lasts until the next call."""
+        aads = self._aads[ours]
+        n = len(piv)
+        aad = aads[n]
+        if aad is None:
+            external = aads[0] + bstr(piv) + b"\x40"
+            aad = aads[n] = bytearray(b"\x83\x68Encrypt0\x40" + bstr(external))
+        i = len(aad) - 1
+        while n:
+            i -= 1
+            n -= 1
+            aad[i] = piv[n]
+        return aad
 
     def seal(self, nonce, buf, length, aad):
         """Seal buf[0:length] in place; returns the new length. buf has room for the tag."""

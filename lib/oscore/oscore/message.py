@@ -85,6 +85,25 @@ def option_of(outer):
     return found
 
 
+# The options of msg that go inside; those that stand outside go to outer. None where a
+# Proxy-Uri has to be split first.
+def _divide(msg, outer, whole_uri):
+    inner = []
+    for pair in msg.options:
+        number = pair[0]
+        if number == _OSCORE:
+            raise ValueError("OSCORE option")
+        if number == _PROXY_URI and whole_uri:
+            return None
+        if number in _OUTSIDE:
+            outer.options.append(pair)
+        if number not in _ONLY_OUTSIDE:
+            if number == _OBSERVE and msg.code > 31:
+                pair = (_OBSERVE, b"")  # the order is that of the Partial IVs
+            inner.append(pair)
+    return inner
+
+
 def seal(ctx, msg, code, option, nonce, aad, whole_uri=True):
     """The outer message, without type, message ID and token, with msg sealed in it.
 
@@ -94,23 +113,18 @@ def seal(ctx, msg, code, option, nonce, aad, whole_uri=True):
     """
     outer = Message(code)
     inner = msg.options
-    outside = [option for option in inner if option[0] in _OUTSIDE]
-    if outside:
-        inner = []
-        for pair in msg.options:
-            number = pair[0]
-            if number == _OSCORE:
-                raise ValueError("OSCORE option")
-            if number == _PROXY_URI and whole_uri:
+    for pair in inner:
+        number = pair[0]
+        if number < 17 and number in _OUTSIDE or 34 < number < 40:
+            inner = _divide(msg, outer, whole_uri)
+            if inner is None:
                 from .proxy import split
 
                 return seal(ctx, split(msg), code, option, nonce, aad, False)
-            if number not in _ONLY_OUTSIDE:
-                if number == _OBSERVE and msg.code > 31:
-                    pair = (_OBSERVE, b"")  # the order is that of the Partial IVs
-                inner.append(pair)
-        outer.options = outside
-    outer.add(_OSCORE, option)
+            outer.add(_OSCORE, option)
+            break
+    else:
+        outer.options.append((_OSCORE, option))
     payload = msg.payload
     buf = bytearray(1 + body_len(inner, payload) + ctx.tag_len)
     buf[0] = msg.code
@@ -142,10 +156,20 @@ def unseal(ctx, outer, nonce, aad, piv):
         raise FormatError("code")
     inner = Message(code, outer.type, outer.mid, outer.token)
     inner.options, inner.payload = decode_body(memoryview(buf)[:n], 1)
-    observe = False
-    for pair in outer.options:
-        if pair[0] == _OBSERVE:
-            observe = True
+    for pair in inner.options:
+        number = pair[0]
+        if number < 17 and number in _OUTSIDE or 34 < number < 40:
+            _unite(inner, outer, piv)
+            break
+    if request and len(outer.options) > 1:
+        for number, value in outer.options:
+            if number in _ONLY_OUTSIDE:
+                inner.add(number, value)
+    return inner
+
+
+# What stands inside though it belongs outside, and Observe.
+def _unite(inner, outer, piv):
     options = inner.options
     i = len(options)
     while i:
@@ -154,15 +178,10 @@ def unseal(ctx, outer, nonce, aad, piv):
         if number == _OSCORE:
             raise FormatError("OSCORE option")
         if number == _OBSERVE:
-            if not observe:
+            if outer.opt(_OBSERVE) is None:
                 options.pop(i)  # a proxy took it off: no longer an observation
-            elif not request:
+            elif inner.code > 31:
                 order = 0 if piv is None else int.from_bytes(piv, "big") + 1
                 options[i] = (number, uint_bytes(order & 0xFFFFFF))
         elif number in _ONLY_OUTSIDE:
             options.pop(i)
-    if request:
-        for number, value in outer.options:
-            if number in _ONLY_OUTSIDE:
-                inner.add(number, value)
-    return inner

@@ -41,7 +41,7 @@ def answer(account, outer, piv, r):
     while len(waiting) >= account.limits.r2:
         waiting.pop(0)
     # A request 1 may be a replay; R2 gives each answer a key of its own.
-    binding = account.bind(ctx, outer, inner, piv)
+    binding = account.bind(ctx, outer, piv)
     binding.nonce = ctx.nonce(False, piv)
     binding.kid_context = bstr(r2)
     ctx.wipe()
