@@ -19,8 +19,7 @@ from aiocoap.numbers import codes, types
 from aiocoap.numbers.constants import TransportTuning
 from aiocoap.numbers.optionnumbers import OptionNumber
 
-from microlwm2m.bench import Account, BenchServer, OperationFailed
-from microlwm2m.bench import registry as registry_module
+from microlwm2m.bench import Account, BenchServer, OperationFailed, oscore, registry
 from microlwm2m.bench.accounts import load, parse
 from microlwm2m.errors import UsageError
 
@@ -28,7 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from oscore_device import Context, Device  # noqa: E402
 
 SECRET = bytes(range(16))
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+ROOT = Path(__file__).resolve().parents[2]
+TOOLS = ROOT / "tools"
 
 
 class Quick(TransportTuning):
@@ -132,6 +132,27 @@ async def test_b2_message_2_on_the_wire():
         # Nothing was registered by request 1, whatever it asked for.
         await device.b2_first(secrets.token_bytes(8), device.registration())
         assert server.devices == []
+
+
+@in_loop
+async def test_b2_with_a_captured_client(monkeypatch):
+    """What Leshan's client sent makes what Leshan's server answered, byte for byte."""
+    captured = json.loads((ROOT / "tests" / "vectors" / "leshan_b2.json").read_text())
+    data = [bytes.fromhex(d["hex"]) for d in captured["datagrams"]]
+    r2 = bytes.fromhex("051f5a48f6c29d8ea5466e2a55a4b6d1")
+    monkeypatch.setattr(oscore.secrets, "token_bytes", lambda n: r2)
+    client = {k: bytes.fromhex(captured["client"][k]) for k in ("sender_id", "recipient_id", "master_secret")}
+    out = []
+    async with bench(Account("os1", **client), tap=lambda d: out.append((d.direction, d.data))) as server:
+        async with Device(server) as device:
+            for request in (data[0], data[2]):
+                device.transport.sendto(request)
+                await until(lambda n=request: out and out[-1][0] == "out" and ("in", n) in out)
+            assert out[1] == ("out", data[1])
+            # The location is ours; what stands before it is the same.
+            assert out[3][1][:13] == data[3][:13]
+            there = server.device("os1")
+            assert (there.lwm2m, there.lifetime, there.binding) == ("1.1", 60, "UT")
 
 
 @pytest.mark.parametrize("size", [0, 1, 7, 16, 24, 32])
@@ -415,7 +436,7 @@ async def test_a_location_is_its_owners(monkeypatch):
 
 
 def test_registration_expires(monkeypatch):
-    monkeypatch.setattr(registry_module, "EXPIRY_GRACE", 0)
+    monkeypatch.setattr(registry, "EXPIRY_GRACE", 0)
 
     @in_loop
     async def run():

@@ -9,6 +9,7 @@ import fractions
 import io
 import json
 import struct
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import cbor2
@@ -160,6 +161,15 @@ def _whole_cbor(payload):
     value = cbor2.load(stream)
     if stream.read(1):
         raise FormatError("bytes after the end")
+    return _thawed(value)
+
+
+# Below a tag, as 55799 before everything, cbor2 gives what cannot be changed.
+def _thawed(value):
+    if isinstance(value, Mapping):
+        return {k: _thawed(v) for k, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_thawed(v) for v in value]
     return value
 
 
@@ -488,14 +498,19 @@ def _entry(kind, ident, value):
 
 
 def _tlv_bytes(value, kind):
-    if kind in (INTEGER, TIME):
-        width = next(w for w in (1, 2, 4, 8) if -(1 << 8 * w - 1) <= value < 1 << 8 * w - 1)
-        return value.to_bytes(width, "big", signed=True)
-    if kind == UNSIGNED:
-        width = next(w for w in (1, 2, 4, 8) if value < 1 << 8 * w)
-        return value.to_bytes(width, "big")
+    if kind in (INTEGER, UNSIGNED, TIME):
+        signed = kind != UNSIGNED
+        for width in (1, 2, 4, 8):
+            try:
+                return value.to_bytes(width, "big", signed=signed)
+            except OverflowError:
+                continue
+        raise FormatError("%d does not fit 8 bytes" % value)
     if kind == FLOAT:
-        short = struct.pack(">f", value)
+        try:
+            short = struct.pack(">f", value)
+        except OverflowError:
+            return struct.pack(">d", value)
         return short if struct.unpack(">f", short)[0] == value else struct.pack(">d", value)
     if kind == BOOLEAN:
         return b"\1" if value else b"\0"
