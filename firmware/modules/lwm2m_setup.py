@@ -183,10 +183,10 @@ def _seed(store, random):
     )
 
 
-# Whatever else was learned (locations, sequence numbers) was learned under the old
-# configuration and goes; the boot counter never goes back.
+# Whatever else is in this store was learned under the old configuration and goes.
+# The boot counter has a store of its own and stays: it never goes back.
 def _change(store, new):
-    changes = {name: None for name in store.names() if name != "boot"}
+    changes = {name: None for name in store.names()}
     changes.update(new)
     # wipe: the slot that held the old keys is written over as well.
     store.commit(changes, wipe=True)
