@@ -1,6 +1,6 @@
 # Provisioning: writes, shows, changes and wipes the factory bootstrap of a board.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# OMA LwM2M 1.2 Core section 6.1.2 (factory bootstrap), OMA object 21 version 2.0.
+# OMA LwM2M 1.2 Core section 6.1.3 (factory bootstrap), OMA object 21 version 2.0.
 #
 # `microlwm2m provision` calls run() over the REPL; whoever sits at one may call
 # the four functions. Everything is checked before anything is written, and all

@@ -1,6 +1,6 @@
 # A device's configuration as the host writes it: every check, then the record.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# OMA LwM2M 1.2 Core section 6.1.2 (factory bootstrap), OMA object 21 version 2.0;
+# OMA LwM2M 1.2 Core section 6.1.3 (factory bootstrap), OMA object 21 version 2.0;
 # the record is what firmware/modules/lwm2m_setup.py reads.
 
 import re
