@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,8 @@ from aiocoap.numbers.optionnumbers import OptionNumber
 
 from microlwm2m.bench import Account, BenchServer, OperationFailed, oscore, registry
 from microlwm2m.bench.accounts import load, parse
-from microlwm2m.errors import UsageError
+from microlwm2m.bench.prompt import Prompt
+from microlwm2m.errors import Refused, UsageError
 
 sys.path.insert(0, str(Path(__file__).parent))
 from oscore_device import Context, Device  # noqa: E402
@@ -998,6 +1000,37 @@ def test_command_line_from_a_pipe_goes_on_after_a_failure():
     done = command("server", ACCOUNT, "--bind", ":0", "--quiet", input="read /3/0\naccounts; help\n")
     assert done.returncode == 0 and done.stderr.count("\n") == 1
     assert done.stdout.startswith("dev no context yet\nEP is an endpoint name")
+
+
+@pytest.mark.parametrize("args, status", [([], 0), (["-c", "sleep 20"], 130)])
+def test_ctrl_c_stops_it(args, status):
+    process = subprocess.Popen(
+        [sys.executable, "-m", "microlwm2m", "server", ACCOUNT, "--bind", ":0", *args],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=dict(os.environ, PYTHONPATH=str(TOOLS)))
+    assert "listening" in process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (status, "", "")
+
+
+@in_loop
+async def test_wait_takes_up_where_it_was_or_at_the_mark():
+    async with bench() as server:
+        prompt = Prompt(server, lambda text: None)
+        for number in (1, 2, 3):
+            server.log.emit("tick", "dev", number=number)
+        await prompt.run("wait tick --timeout 1")
+        await prompt.run("wait tick number=3 --timeout 1")
+        assert prompt.waited == server.log.count
+        server.log.emit("tick", "dev", number=4)
+        await prompt.run("mark")
+        with pytest.raises(Refused, match="no tick event within 0.1 s"):
+            await prompt.run("wait tick --timeout 0.1")
+        with pytest.raises(Refused, match="4.04 instead of"):
+            async with Device(server) as device:
+                await device.register()
+                await prompt.run("expect 2.05 read dev /3")
 
 
 @in_loop

@@ -107,7 +107,7 @@ def decode(ct, base, payload, models):
 def _typed(ct, node, models, complaints):
     kind, value, path = models.type(node.path), node.value, format_path(node.path)
     if isinstance(value, datetime.datetime):
-        if ct != CBOR:
+        if ct not in (CBOR, LWM2M_CBOR):
             complaints.append("%s: tagged Time in %s" % (path, name(ct)))
         value = int(value.timestamp())
         if kind not in (TIME, None):

@@ -33,7 +33,8 @@ attrs [EP] PATH NAME[=VALUE]...       write attributes; a NAME alone removes one
 observe [EP] PATH [PATH...]           several paths make an Observe-Composite
 cancel [EP] PATH [PATH...]            --passive: forget it and reject the next notification
 observations                          what is observed
-wait EVENT [EP] [TEXT]                an event from now, or since the last one waited for
+wait EVENT [EP] [TEXT]                an event since the last one waited for, or since mark
+mark                                  wait only for what happens from here on
 sleep SECONDS
 expect CODE COMMAND...                fail unless the answer has this code (4.04)
 rekey [EP]                            answer the next request with message 2 of appendix B.2
@@ -328,6 +329,9 @@ class Prompt:
         )
         self.waited = event.number
 
+    async def do_mark(self, words, options):
+        self.waited = self.server.log.count
+
     async def do_sleep(self, words, options):
         await asyncio.sleep(float(words[0]))
 
@@ -392,4 +396,6 @@ async def interact(prompt, terminal, fd=None):
             except Refused as e:
                 print("microlwm2m server: %s" % e, file=sys.stderr, flush=True)
         mark()
+    if terminal:
+        print()
     return count
