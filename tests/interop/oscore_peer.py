@@ -10,6 +10,7 @@ import os
 import sys
 
 import coap.message as m
+import oscorepair  # noqa: F401  it stops a run that uses a nonce twice
 from coap.aio import Driver, ResponseError
 from coap.endpoint import Endpoint
 from coap.params import Params

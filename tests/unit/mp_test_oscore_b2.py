@@ -5,7 +5,6 @@
 import json
 
 import coap.message as m
-import oscore.context as context
 from check import equal, raises
 from oscore import Contexts, Limits
 from oscore.context import bstr, unbstr
@@ -18,9 +17,11 @@ from oscorepair import (
     account,
     content,
     exchange,
+    forging,
     get,
     pair,
     ready,
+    recorder,
     same,
     serve,
     wire,
@@ -50,7 +51,9 @@ def answered(server_ctx, binding, code, kid_context=None, piv=b"", nonce=None, o
         msg.add(number, value)
     nonce = nonce or server_ctx.nonce(False, binding.piv)
     value = encode_option(piv, None, kid_context)
-    return wire(seal(server_ctx, msg, m.CHANGED, value, nonce, server_ctx.aad(False, binding.piv)))
+    aad = server_ctx.aad(False, binding.piv)
+    with forging():
+        return wire(seal(server_ctx, msg, m.CHANGED, value, nonce, aad))
 
 
 # ---- CBOR wrapping
@@ -419,6 +422,32 @@ def test_trap_11_rekey_comes_before_the_end():
     assert client.exhausted()
 
 
+def test_responses_wear_the_key_too():
+    client, server = account(), account(SERVER, CLIENT, limits=Limits(rekey=20))
+    ready(client, server)
+    for _ in range(18):
+        exchange(client, server)
+        assert not server.exhausted()
+    exchange(client, server)
+    equal((server.ctx.seq, server.exhausted()), (0, True))
+
+
+def test_a_worn_key_goes_on_where_the_peer_refuses_b2():
+    client, server = account(limits=Limits(rekey=32)), account(SERVER, CLIENT)
+    ready(client, server)
+    for attempt in range(3):
+        while not client.exhausted():
+            exchange(client, server)
+        equal(client.ctx.seq, 32 + 2 * attempt)
+        client.rekey()
+        _, binding = client.seal_request(client.probe())
+        raises(m.PlainError, client.open_response, m.Message(m.UNAUTHORIZED), binding)
+        equal((client.recover(), client.state, client.exhausted()), (False, "ready", False))
+    client.rekey()
+    ready(client, server)
+    equal(client._worn, 32)
+
+
 def test_highest_sequence_numbers():
     for limit, last in ((None, b"\xff" * 4), (Limits(sequence=(1 << 40) - 1), b"\xff" * 5)):
         client, server = account(limits=limit), account(SERVER, CLIENT, limits=limit)
@@ -635,11 +664,8 @@ def test_replayed_request_1_gets_another_r2_and_no_state_but_that():
     client, server = account(), account(SERVER, CLIENT)
     outer, binding = client.seal_request(client.probe())
     arrived = wire(outer)
-    used = set()
-    context.on_seal = lambda key, nonce, sealed: used.add((key, nonce))
     seen = [option(serve(server, arrived)[1])[2] for _ in range(6)]
-    context.on_seal = None
-    equal((len(set(seen)), len(used)), (6, 6))
+    equal((len(set(seen)), recorder.used), (6, 7))
     equal(len(server._r2), Limits.r2)
     equal(server.state, "new")
 

@@ -6,7 +6,7 @@ import json
 import coap.message as m
 from check import equal, raises
 from oscore import Account, Context, validate
-from oscorepair import Flash, Rand
+from oscorepair import Flash, Rand, recorder
 
 
 def load():
@@ -114,6 +114,7 @@ def test_C_7_and_C_8_responses():
         outer.type, outer.mid, outer.token = plain.type, plain.mid, plain.token
         equal(m.encode(outer), hexed(v["protected"]))
 
+        recorder.forget()
         client = other(d)
         client.ctx.seq = request["sequence_number"]
         _, binding = client.seal_request(m.decode(hexed(request["unprotected"])))

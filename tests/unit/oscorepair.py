@@ -1,7 +1,10 @@
 # Two OSCORE accounts that face each other, for the tests of lib/oscore.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
+import gc
+
 import coap.message as m
+import oscore.context as context
 from oscore import Account, Record
 
 SECRET = bytes(range(16))
@@ -25,6 +28,48 @@ class Rand:
 
     def __call__(self, n):
         return bytes(self.bits(8) for _ in range(n))
+
+
+_random = Rand()
+
+
+class Recorder:
+    """Sees all uses of a sender key, and fails the test when a pair of key and nonce comes
+    again: no message is sealed twice, since a retransmission repeats its bytes.
+
+    Importing this file begins to record. used: number of pairs.
+    """
+
+    def __init__(self):
+        self.keys = {}
+        self.used = 0
+        context.on_seal = self
+
+    def __call__(self, key, nonce, sealed):
+        nonces = self.keys.get(key)
+        if nonces is None:
+            nonces = self.keys[key] = set()
+        assert nonce not in nonces, "nonce used twice"
+        nonces.add(nonce)
+        self.used += 1
+
+    def forget(self):
+        """What follows is another world, where the same keys are new."""
+        self.keys.clear()
+
+
+recorder = Recorder()
+gc.threshold(50_000)  # so that what is recorded does not scatter over the heap
+
+
+class forging:
+    """with forging(): what is sealed is not recorded, as a test plays a peer that errs."""
+
+    def __enter__(self):
+        context.on_seal = None
+
+    def __exit__(self, *_):
+        context.on_seal = recorder
 
 
 class Flash:
@@ -61,7 +106,7 @@ def account(sender=CLIENT, recipient=SERVER, policy="b2", random=None, flash=Non
         sender,
         recipient,
         kw.pop("master_salt", SALT),
-        random=random or Rand(sender[0] if sender else 99),
+        random=random or _random,
         persist=flash and flash.record(),
         policy=policy,
         **kw,

@@ -123,6 +123,7 @@ class Account:
         self._first = None  # ID Context R1, request 1 is out
         self._pending = None  # ID Context R2 || R3, not yet verified
         self._rekey = False  # leave ctx for a fresh one
+        self._worn = self.limits.rekey  # uses of a key after which it is time to
         self._hint = None  # context of the request that was answered plainly
         # Whether the peer needs a kid context always: not tried in ctx, being tried, tried
         self._trying = None
@@ -312,6 +313,7 @@ class Account:
             old.wipe()
         self._rekey = False
         self._trying = None
+        self._worn = self.limits.rekey
         self._keep.replaced()
         self.generation += 1
         self.counters["rederived"] += 1
@@ -327,6 +329,11 @@ class Account:
         """Give up Appendix B.2 and go on with the context in use, where there is one."""
         self._set_pending(None)
         self._rekey = False
+        if self.exhausted():
+            # It goes on for a while, then the next attempt is due.
+            ctx = self.ctx
+            ctx.failed = 0
+            self._worn = max(ctx.seq, ctx.sealed) + (self.limits.rekey >> 4)
 
     def recover(self):
         """After PlainError: True when Appendix B.2 is to begin (send a harmless request, see
@@ -343,12 +350,11 @@ class Account:
         ctx = self.ctx
         if ctx is not None:
             if hint is not None and (hint is self._first or hint is self._pending):
-                if not self.exhausted():
-                    self.abandon()
-                    return False
-            elif hint is not ctx:
+                self.abandon()
+                return False
+            if hint is not ctx:
                 return False  # an answer to a context that is gone already
-            elif ctx.id_context and self._trying is None and not (self._keep.show or self._rekey):
+            if ctx.id_context and self._trying is None and not (self._keep.show or self._rekey):
                 self._trying = True
                 return False
         self.rekey()
@@ -526,7 +532,7 @@ class Account:
         """Whether it is time to rekey(): well before a key or its numbers are used up."""
         ctx = self.ctx
         return ctx is not None and (
-            ctx.seq >= self.limits.rekey or ctx.failed >= self.limits.failures
+            max(ctx.seq, ctx.sealed) >= self._worn or ctx.failed >= self.limits.failures
         )
 
     def housekeep(self):

@@ -74,6 +74,7 @@ class Context:
         "seq",
         "reserved",
         "window",
+        "sealed",
         "failed",
         "_sender",
         "_recipient",
@@ -111,9 +112,10 @@ class Context:
             [algs + bstr(sender_id), None, None, None, None, None],
         )
         self.seq = 0
+        self.sealed = 0  # uses of sender_key
         self.reserved = limits.sequence + 1
         self.window = Window(limits.window)
-        self.failed = 0
+        self.failed = 0  # forgeries, for all we know
 
     def _base(self, id_piv):
         base = bytearray(self.common_iv)
@@ -162,6 +164,7 @@ class Context:
 
     def seal(self, nonce, buf, length, aad):
         """Seal buf[0:length] in place; returns the new length. buf has room for the tag."""
+        self.sealed += 1
         end = self._sender.encrypt_into(nonce, buf, length, aad)
         if on_seal is not None:
             on_seal(bytes(self.sender_key), bytes(nonce), bytes(memoryview(buf)[:end]))

@@ -53,7 +53,7 @@ class Keeper:
         if not self._b1:
             return None
         ctx = Context(params, id_context)
-        ctx.seq = ctx.reserved = begin
+        ctx.seq = ctx.sealed = ctx.reserved = begin
         if saved is not None:
             ctx.window = None
         try:
@@ -63,7 +63,8 @@ class Keeper:
             window = None  # and numbers are had when a reservation succeeds
         if window is not None:
             ctx.window = Window(params[7].window)
-            ctx.window.highest, ctx.window.bits = window
+            ctx.window.highest, bits = window
+            ctx.window.bits = bits & ((1 << ctx.window.size) - 1)
         self.ctx = ctx
         return ctx
 
@@ -119,5 +120,8 @@ class Keeper:
         if self._b1 and ctx is not None:
             window = ctx.window
             if window is not None:
-                window = (window.highest, window.bits)
+                bits = window.bits
+                if bits:  # a larger window of the next run does not know what was before
+                    bits |= ((1 << 64) - 1) ^ ((1 << window.size) - 1)
+                window = (window.highest, bits)
             self._persist.commit(ctx.id_context, ctx.seq, window, self.show)
