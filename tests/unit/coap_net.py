@@ -1,6 +1,8 @@
 # Endpoints on a network without time and sockets, for the tests of lib/coap.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
+import gc
+
 from coap.endpoint import Endpoint
 from coap.message import (
     CHANGED,
@@ -17,6 +19,11 @@ from coap.message import (
     encode_body,
 )
 from coap.params import Params
+
+
+# What is kept of each exchange lies scattered between what is not: collected seldom, a heap
+# that is nearly free has no room for a list of some hundred entries.
+gc.threshold(16384)
 
 
 class Rand:

@@ -11,6 +11,7 @@ _attrs = {
     "encode": "message",
     "Params": "params",
     "Endpoint": "endpoint",
+    "Observation": "observe",
     "UDP": "transport",
     "Clock": "transport",
     "Driver": "aio",
@@ -19,8 +20,11 @@ _attrs = {
 
 def __getattr__(name):
     module = _attrs.get(name)
-    if module is None:
+    if module is not None:
+        value = getattr(__import__(module, None, None, True, 1), name)
+    elif name in _attrs.values():
+        value = __import__(name, None, None, True, 1)
+    else:
         raise AttributeError(name)
-    value = getattr(__import__(module, None, None, True, 1), name)
     globals()[name] = value
     return value

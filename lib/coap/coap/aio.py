@@ -50,7 +50,10 @@ class Driver:
         while True:
             await readable(transport.sock)
             received = transport.recvfrom(n)
-            if received is not None:
+            if received is None:
+                # A socket in trouble is readable all the time.
+                await asyncio.sleep_ms(20)
+            else:
                 self.endpoint.receive(received[0], received[1], self.clock.now())
                 self.kick()
 

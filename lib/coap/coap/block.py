@@ -255,7 +255,8 @@ class Server:
                 key = key_of(key)
             body = self._find(key, peer, False) or _Body(key, peer, False)
             body.code = response.code
-            body.options = response.options[:]
+            # The rest of a notification is fetched, it is no notification.
+            body.options = [o for o in response.options if o[0] != _OBSERVE]
             # The handler may use its buffer again.
             body.data = payload if total is None or isinstance(payload, bytes) else bytes(payload)
         if body is not None:

@@ -63,8 +63,9 @@ class Responder:
     tries = 0
     nstart = False
 
-    def __init__(self, endpoint, request, peer, security):
+    def __init__(self, endpoint, outer, request, peer, security):
         self._endpoint = endpoint
+        self.outer = outer  # the message as it came, with type, message ID and token
         self.request = request
         self.peer = peer
         self.security = security
@@ -160,10 +161,7 @@ class Endpoint(Messaging):
                 # Only what is authentic is remembered.
                 self._reply(msg, peer, e.ex, response, now, e.ex is not None)
                 return
-            request.type = msg.type
-            request.mid = msg.mid
-            request.token = msg.token
-        responder = Responder(self, request, peer, security)
+        responder = Responder(self, msg, request, peer, security)
         flags = self._scan(request.options)
         try:
             if flags < 0:
@@ -178,7 +176,9 @@ class Endpoint(Messaging):
             if flags:
                 responder.flags = flags
                 if flags & _F_OBSERVE and request.uint(_OBSERVE) == 1:
-                    self._unobserve(peer, request.token, "deregistered")
+                    observation = self._observation(peer, msg.token)
+                    if observation is not None:
+                        self._drop_observation(observation, "deregistered")
                 if flags & _F_BLOCK:
                     response = self.blocks.serve(request, responder, now, self.handler, self.wants)
                 else:
@@ -191,7 +191,19 @@ class Endpoint(Messaging):
             self.error(e)
             response = Message(_INTERNAL)
         if response is not None:
-            response = self._finish(responder, response, now)
+            try:
+                payload = response.payload
+                if (
+                    flags
+                    or responder.observation is not None
+                    or callable(payload)
+                    or len(payload) > 16 << self.params.block_szx
+                ):
+                    response = self._finish(responder, response, now)
+            except Exception as e:
+                # What the handler returned is no response.
+                self.error(e)
+                response = Message(_INTERNAL)
         self._reply(msg, peer, security, response, now, True)
 
     def _render(self, e):
@@ -239,49 +251,40 @@ class Endpoint(Messaging):
 
     def _reply(self, msg, peer, security, response, now, remember):
         # Answer msg by a piggybacked response, a NON, or an empty ACK for response None.
-        confirmable = msg.type == _CON
+        mid = msg.mid
         data = None
-        if response is None:
-            if confirmable:
-                data = bytes((0x60, 0, msg.mid >> 8, msg.mid & 0xFF))
-        else:
-            if security is not None:
-                try:
-                    response = self.hook.seal_response(response, security)
-                except Exception as e:
-                    self.error(e)
-                    response = Message(_INTERNAL).add(_MAX_AGE, 0)
-            response.token = msg.token
-            if confirmable:
-                response.type = _ACK
-                response.mid = msg.mid
+        if response is not None and security is not None:
+            try:
+                response = self.hook.seal_response(response, security)
+            except Exception as e:
+                self.error(e)
+                response = Message(_INTERNAL).add(_MAX_AGE, 0)
+        if msg.type == _CON:
+            if response is None:
+                data = self._empty(_ACK, mid, peer)
             else:
-                response.type = _NON
-                response.mid = self._next_mid()
-            data = pack(response)
-        if data is not None:
-            self._send(data, peer)
+                data = pack(response, _ACK, mid, msg.token)
+                self._send(data, peer)
+        elif response is not None:
+            self._send(pack(response, _NON, self._next_mid(), msg.token), peer)
         if remember:
-            self._remember(msg.mid, peer, data if confirmable else None, now)
+            self._remember(mid, peer, data, now)
 
     def _separate(self, responder, response, now):
-        request = responder.request
+        outer = responder.outer
         response = self._finish(responder, response, now)
         if response is None:
             return
         if responder.security is not None:
             response = self.hook.seal_response(response, responder.security)
-        response.token = request.token
         separate = 0
         for owner in self._flying:
             if not owner.nstart:
                 separate += 1
-        if request.type == _CON and separate < self.params.max_separate:
-            self._transmit(responder, response, now)
+        if outer.type == _CON and separate < self.params.max_separate:
+            self._transmit(responder, response, outer.token, now)
         else:
-            response.type = _NON
-            response.mid = self._next_mid()
-            self._send(pack(response), responder.peer)
+            self._send(pack(response, _NON, self._next_mid(), outer.token), responder.peer)
 
     # ---- Responses to us
 
@@ -386,21 +389,25 @@ class Endpoint(Messaging):
     # ---- Observers of ours
 
     def _observe(self, responder):
-        request = responder.request
-        self._unobserve(responder.peer, request.token, "replaced")
+        token = responder.outer.token
+        seq = 0
+        old = self._observation(responder.peer, token)
+        if old is not None:
+            # The same observation to the peer: its numbers go on.
+            seq = (old.seq + 1) & 0xFFFFFF
+            self._drop_observation(old, "replaced")
         if len(self.observations) >= self.params.max_observations:
             return None
         observation = Observation(
-            request.token, responder.peer, responder.security, key_of(request)
+            token, responder.peer, responder.security, key_of(responder.request), seq
         )
         self.observations.append(observation)
         return observation
 
-    def _unobserve(self, peer, token, reason):
+    def _observation(self, peer, token):
         for observation in self.observations:
             if observation.token == token and observation.peer == peer:
-                self._drop_observation(observation, reason)
-                return
+                return observation
 
     def _drop_observation(self, observation, reason):
         self.forget(observation)

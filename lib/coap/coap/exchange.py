@@ -82,16 +82,14 @@ class Exchange:
                 msg.options = request.options[:]
             msg.set(_ECHO, self.echo)
             self.echo = None
-        token = endpoint._new_token()
+        self.token = token = endpoint._new_token()
         if endpoint.hook is not None:
             msg, self.security = endpoint.hook.seal_request(msg)
-        msg.token = self.token = token
         self.deadline = self.until
         if self.confirmable:
-            endpoint._transmit(self, msg, now)
+            endpoint._transmit(self, msg, token, now)
             return
-        msg.type = _NON
-        msg.mid = self.mid = endpoint._next_mid()
+        self.mid = mid = endpoint._next_mid()
         self.tries = -1
         self.due = now + params.response_timeout_ms
         if self.on_response is None and not self.observe:
@@ -99,7 +97,7 @@ class Exchange:
             self.finish(endpoint, None, None)
         else:
             endpoint._flying.append(self)
-        endpoint._send(pack(msg), self.peer)
+        endpoint._send(pack(msg, _NON, mid, token), self.peer)
 
     def acked(self, endpoint, now):
         # The response comes in a message of its own.
@@ -230,7 +228,7 @@ class Ping:
         self.on_pong = on_pong
 
     def start(self, endpoint, now):
-        endpoint._transmit(self, Message(), now)
+        endpoint._transmit(self, Message(), b"", now)
 
     def acked(self, endpoint, now):
         endpoint.call(self.on_pong, True)

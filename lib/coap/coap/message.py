@@ -123,15 +123,22 @@ class Message:
     options: list of (number, bytes-like) in ascending number, repeats in their order.
     """
 
-    __slots__ = ("type", "code", "mid", "token", "options", "payload")
+    # What messages made here have only once they are sent, if at all: an instance grows by
+    # reallocation, so what it does not need is not there.
+    type = CON
+    mid = 0
+    token = b""
 
     def __init__(self, code=0, type=CON, mid=0, token=b"", payload=b""):
-        self.type = type
         self.code = code
-        self.mid = mid
-        self.token = token
         self.options = []
         self.payload = payload
+        if type:
+            self.type = type
+        if mid:
+            self.mid = mid
+        if token:
+            self.token = token
 
     def __repr__(self):
         # Neither values nor payload: they may be secret.
@@ -356,30 +363,35 @@ def encode(msg, buf=None, start=0):
 
     Raises ValueError where it does not fit, where options do not ascend, or for a bad token.
     """
+    data = pack(msg, msg.type, msg.mid, msg.token)
     if buf is None:
-        return bytes(pack(msg))
-    token = msg.token
+        return bytes(data)
+    n = len(data)
+    if start + n > len(buf):
+        raise ValueError("buf")
+    buf[start : start + n] = data
+    return n
+
+
+def pack(msg, kind, mid, token):
+    """The datagram as a bytearray of its own, with type, message ID and token as given.
+
+    Raises ValueError where options do not ascend or the token is too long.
+    """
     tkl = len(token)
     if tkl > 8:
         raise ValueError("token")
-    pos = start + 4
-    if pos + tkl > len(buf):
-        raise ValueError("buf")
-    mid = msg.mid
-    buf[start] = 0x40 | msg.type << 4 | tkl
-    buf[start + 1] = msg.code
-    buf[start + 2] = mid >> 8
-    buf[start + 3] = mid & 0xFF
+    options = msg.options
+    payload = msg.payload
+    pos = 4 + tkl
+    buf = bytearray(pos + body_len(options, payload))
+    buf[0] = 0x40 | kind << 4 | tkl
+    buf[1] = msg.code
+    buf[2] = mid >> 8
+    buf[3] = mid & 0xFF
     if tkl:
-        buf[pos : pos + tkl] = token
-        pos += tkl
-    return encode_body(msg.options, msg.payload, buf, pos) - start
-
-
-def pack(msg):
-    """The datagram as a bytearray of its own: encode() with one copy less."""
-    buf = bytearray(4 + len(msg.token) + body_len(msg.options, msg.payload))
-    encode(msg, buf)
+        buf[4:pos] = token
+    encode_body(options, payload, buf, pos)
     return buf
 
 

@@ -169,13 +169,12 @@ class Messaging:
         self._mid = mid = (self._mid + 1) & 0xFFFF
         return mid
 
-    def _transmit(self, owner, outer, now):
+    def _transmit(self, owner, outer, token, now):
         # Send a confirmable message for owner, which is told acked() or failed(). The bytes
         # are made once: a retransmission repeats them.
         params = self.params
-        outer.type = _CON
-        outer.mid = owner.mid = self._next_mid()
-        owner.data = data = pack(outer)
+        owner.mid = mid = self._next_mid()
+        owner.data = data = pack(outer, _CON, mid, token)
         owner.tries = 0
         spread = int(params.ack_timeout_ms * (params.ack_random_factor - 1))
         owner.interval = params.ack_timeout_ms

@@ -19,7 +19,8 @@ class Observation:
     has to be stored to restore an observation after a restart.
     on_cancel(reason), set by the owner: the peer ended it ("reset", "deregistered"), asked
     again with the same token ("replaced"), does not answer ("timeout"), or the response that
-    was to begin it was an error ("refused"). context is free for the owner.
+    was to begin it was an error, or the hook cannot seal a notification ("refused"). context is
+    free for the owner.
     """
 
     nstart = True
@@ -32,6 +33,8 @@ class Observation:
     # (msg, confirmable, on_done).
     current = None
     pending = None
+    # The hook cannot seal any more: the context is gone.
+    _lost = False
 
     def __init__(self, token, peer, security=None, key=b"", seq=0):
         self.token = token
@@ -71,8 +74,9 @@ class Observation:
             if callable(payload) or len(payload) > 16 << endpoint.params.block_szx:
                 endpoint.blocks.cut(out, self.peer, self.key, None, now)
         if self.security is not None:
+            self._lost = True
             out = endpoint.hook.seal_response(out, self.security, True)
-        out.token = self.token
+            self._lost = False
         return out
 
     def _ended(self, endpoint, msg):
@@ -84,18 +88,19 @@ class Observation:
         error = None
         try:
             out = self._outer(endpoint, msg, now)
-            out.type = _NON
-            out.mid = self.mid = endpoint._next_mid()
-            endpoint._send(pack(out), self.peer)
+            self.mid = endpoint._next_mid()
+            endpoint._send(pack(out, _NON, self.mid, self.token), self.peer)
             self._ended(endpoint, msg)
         except Exception as e:
             endpoint.error(e)
             error = "refused"
         endpoint.call(on_done, self, error)
+        if self._lost:
+            endpoint._drop_observation(self, error)
 
     def start(self, endpoint, now):
         msg = self.current[0]
-        endpoint._transmit(self, self._outer(endpoint, msg, now), now)
+        endpoint._transmit(self, self._outer(endpoint, msg, now), self.token, now)
         self._ended(endpoint, msg)
 
     def acked(self, endpoint, now):
@@ -106,11 +111,14 @@ class Observation:
 
     def failed(self, endpoint, reason, now):
         if reason == "refused":
-            # It could not be sealed; the observation itself goes on.
             done = self.current[2]
             self.current = None
             endpoint.call(done, self, reason)
-            self._next(endpoint, now)
+            if self._lost:
+                endpoint._drop_observation(self, reason)
+            else:
+                # This one could not be made; the observation goes on.
+                self._next(endpoint, now)
             return
         if self in endpoint.observations:
             endpoint.observations.remove(self)
