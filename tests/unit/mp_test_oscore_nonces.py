@@ -183,6 +183,68 @@ def test_random_run_mixed():
     run(("b2", "b1"), 4000)
 
 
+# ---- power cuts
+
+
+class PowerCut(Exception):
+    pass
+
+
+class Cut(Flash):
+    """Loses power at the n-th write, before or after it is durable."""
+
+    def __init__(self, n, durable):
+        super().__init__()
+        self.n, self.durable = n, durable
+
+    def write(self, data):
+        self.n -= 1
+        if not self.n and not self.durable:
+            raise PowerCut
+        super().write(data)
+        if not self.n:
+            raise PowerCut
+
+
+def life(flash, steps):
+    """A board under "b1" that runs for some steps, with a rekey and a clean stop in it."""
+    client = account(policy="b1", flash=flash, limits=Limits(reserve=4))
+    for i in range(steps):
+        client.seal_request(get("a"))
+        if i & 1:
+            client.housekeep()
+        if i == 9:
+            server = account(SERVER, CLIENT)
+            client.rekey()
+            for path in ("probe", "a"):
+                outer, binding = client.seal_request(get(path))
+                try:
+                    _, seen = server.open_request(wire(outer))
+                    answer = server.seal_response(content(b"ok"), seen)
+                except m.SecurityError as e:
+                    answer = server.seal_response(m.Message(e.code), e.ex)
+                client.open_response(wire(answer), binding)
+            assert client.ready() and client.ctx.id_context
+    client.save()
+
+
+def test_power_is_cut_at_each_write():
+    cuts = 0
+    for durable in (False, True):
+        for n in range(1, 100):
+            recorder.forget()
+            flash = Cut(n, durable)
+            try:
+                life(flash, 20)
+                break
+            except PowerCut:
+                cuts += 1
+            for steps in (3, 0, 12):
+                life(flash, steps)
+    print(cuts, "cuts")
+    assert cuts > 15
+
+
 # ---- R1 and R3
 
 
