@@ -24,6 +24,7 @@ class Device:
         self.image = Path(image)
         self.heap = heap
         self.process = None
+        self._reader = None
         self._lines = []
         self._seen = 0
         self._news = threading.Condition()
@@ -53,11 +54,15 @@ class Device:
         command = [sys.executable, "-m", "microlwm2m", "device", "file:%s" % self.image]
         if self.heap:
             command += ["--heap", self.heap]
+        if self._reader:
+            self._reader.join()
+        self._seen = len(self._lines)
         self.process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, env=self._env(),
         )
-        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
+        self._reader.start()
         return self
 
     def _read(self, stream):

@@ -59,8 +59,7 @@ def registered(leshan, account, device):
 
 
 def test_registers_after_b2(leshan, account, device):
-    account.provision(device, "--lifetime", "120")
-    with Proxy(leshan.coap) as proxy:
+    with Proxy(("127.0.0.1", leshan.coap)) as proxy:
         account.provision(device, "--lifetime", "120", port=proxy.port)
         device.start()
         device.wait_for("appendix B.2")
@@ -221,20 +220,20 @@ def test_wrong_keys_give_one_line_and_the_client_goes_on(leshan, account, device
 
 
 def test_server_that_is_not_there(leshan, account, device):
-    with contextlib.closing(Proxy(leshan.coap)) as proxy:
+    with contextlib.closing(Proxy(("127.0.0.1", leshan.coap))) as proxy:
         port = proxy.port
     account.provision(device, "--retry-timer", "1", port=port)
     device.start()
     device.wait_for("appendix B.2")
     # It comes, at the same port: a retransmission of what is under way finds it.
-    with Proxy(leshan.coap, port=port):
+    with Proxy(("127.0.0.1", leshan.coap), port=port):
         device.wait_for("registered location=", timeout=40)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_bad_network(leshan, account, device, seed):
     faults = Faults(seed, lose=0.15, twice=0.1, delay=0.1, swap=0.1)
-    with Proxy(leshan.coap, plan=faults) as proxy:
+    with Proxy(("127.0.0.1", leshan.coap), plan=faults) as proxy:
         account.provision(device, "--lifetime", "20", "--retry-timer", "1", port=proxy.port)
         device.start()
         device.wait_for("registered location=", timeout=90)

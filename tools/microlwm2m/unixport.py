@@ -9,7 +9,7 @@ from pathlib import Path
 
 from .errors import Refused, UsageError
 
-HEAP = "256K"
+HEAP = "512K"
 
 _HERE = Path(__file__).resolve().parent
 
