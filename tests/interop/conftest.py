@@ -4,35 +4,36 @@
 import itertools
 
 import pytest
-from needs import require
-from peer import Peer
+from needs import skip
+from peer import Peer, PeerMissing
 
 _numbers = itertools.count(1)
 
 
-def _needs_java():
-    require("javac", "default-jdk-headless")
-    require("mvn", "maven")
+def _start(**options):
+    try:
+        return Peer(**options).start()
+    except PeerMissing as e:
+        skip(str(e))
 
 
 @pytest.fixture(scope="session")
 def leshan():
-    """The Leshan peer for the whole run. Take a new endpoint name and new IDs per test instead of
-    restarting it (fixture `name`)."""
-    _needs_java()
-    with Peer() as peer:
-        yield peer
+    """The Leshan peer for the whole run. A test takes an endpoint name and IDs of its own instead
+    of restarting it (fixture `name`)."""
+    peer = _start()
+    yield peer
+    peer.stop()
 
 
 @pytest.fixture
 def own_leshan():
     """A maker of peers of one's own: own_leshan(block=64); they end with the test."""
-    _needs_java()
     made = []
 
     def make(**options):
-        made.append(Peer(**options))
-        return made[-1].start()
+        made.append(_start(**options))
+        return made[-1]
 
     yield make
     for peer in made:

@@ -464,12 +464,15 @@ class Peer(Rest):
         self.stop()
 
     def start(self):
-        """Build if needed, start, and wait until all three ports listen."""
+        """Build if needed, start, and wait until all three ports listen. Raises PeerMissing."""
         build()
+        java = shutil.which("java")
+        if not java:
+            raise PeerMissing("the Leshan peer needs Java: apt install default-jdk-headless")
         options = {**self.ports, **{k: v for k, v in self._options.items() if v is not None}}
         self._stderr = tempfile.TemporaryFile("a+b")  # appended to, so that log() may seek
         self._process = subprocess.Popen(
-            [shutil.which("java"), "-Xmx64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
+            [java, "-Xmx64m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC",
              "-Dorg.slf4j.simpleLogger.defaultLogLevel=" + self._log,
              "-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dsun.net.httpserver.nodelay=true",
              "-Dstdin=true", "-Dhold=true", *("-D%s=%s" % o for o in options.items()),
