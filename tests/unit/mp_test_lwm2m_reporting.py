@@ -25,7 +25,7 @@ class Rig:
         self.sent.append((now, self.sensor.value, confirmable))
 
     def observe(self, path=VALUE):
-        self.reporting.observe(path, None, object(), 0)
+        self.reporting.observe(path, None, None, object(), 0)
 
     def at(self, now, value=None):
         if value is not None:

@@ -1,8 +1,9 @@
 # Requests of a server: rights, codes, formats.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
+import cbor
 from check import raises, equal
-from coap.message import Message, Error, GET, POST, PUT, DELETE, FETCH
+from coap.message import Message, Error, GET, POST, PUT, DELETE, FETCH, IPATCH
 from coap.message import OBSERVE, URI_PATH, URI_QUERY, CONTENT_FORMAT, ACCEPT, LOCATION_PATH
 from lwm2m import Instance, Model, R, RW, E, MULTI, STRING, INTEGER
 from lwm2m.objects.device import Device
@@ -40,8 +41,8 @@ class FakeAccount:
     def after_answer(self, function):
         self.after.append(function)
 
-    def observe(self, path, accept, handle, now):
-        self.observed.append((path, accept, handle))
+    def observe(self, path, paths, accept, handle, now):
+        self.observed.append((paths or path, accept, handle))
 
 
 class Responder:
@@ -192,6 +193,45 @@ def test_observe():
     equal(len(a.observed), 1)
     equal(ask(d, a, GET, "/30000/0/1", observe=1).code, 0x45)
     equal(refused(d, a, GET, "/30000/0/9", observe=0), 0x84)
+
+
+def senml(*records):
+    return cbor.dumps(list(records))
+
+
+def test_read_composite():
+    d, a = make()
+    payload = senml({0: "/30000/0/1"}, {0: "/3/0/0"}, {0: "/3/0/99"}, {0: "/21/0"}, {0: "/0"})
+    r = ask(d, a, FETCH, "", payload, ct=112)
+    want = [{0: "/30000/0/1", 2: 7}, {0: "/3/0/0", 3: "m"}]
+    equal(cbor.loads(r.payload), want)
+    everything = cbor.loads(ask(d, a, FETCH, "", senml({0: "/"}), ct=112).payload)
+    names = [record[0] for record in everything]
+    assert "/3/0/0" in names and "/30000/0/1" in names
+    equal([n for n in names if n.startswith(("/0/", "/21/"))], [])
+    equal(refused(d, a, FETCH, "", payload, ct=11542), 0x8F)
+    equal(refused(d, a, FETCH, "", b"\xff", ct=112), 0x80)
+    ask(d, a, FETCH, "", payload, ct=112, observe=0)
+    equal(a.observed[0][0][:2], [(30000, 0, 1), (3, 0, 0)])
+
+
+def test_write_composite_is_atomic_over_objects():
+    d, a = make()
+    ok = senml({0: "/30000/0/0", 3: "n"}, {0: "/3/0/14", 3: "+01"})
+    equal(ask(d, a, IPATCH, "", ok, ct=112).code, 0x44)
+    thing, device = d.model.instance(30000, 0), d.model.instance(3, 0)
+    equal((thing.name, device.utc_offset), ("n", "+01"))
+    first = {0: "/30000/0/0", 3: "z"}
+    for second, code in (
+        ({0: "/3/0/0", 3: "x"}, 0x85),
+        ({0: "/3/0/99", 3: "x"}, 0x84),
+        ({0: "/9/0/0", 3: "x"}, 0x84),
+        ({0: "/21/0/0", 8: b"x"}, 0x81),
+        ({0: "/3/0/14", 2: 1}, 0x80),
+    ):
+        equal(refused(d, a, IPATCH, "", senml(first, second), ct=112), code)
+        equal((thing.name, device.utc_offset), ("n", "+01"))
+    equal(refused(d, a, IPATCH, "", senml(), ct=112), 0x80)
 
 
 def test_discover():

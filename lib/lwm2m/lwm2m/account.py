@@ -98,19 +98,23 @@ class Account(Session):
 
     # --- observations
 
-    def observe(self, path, accept, handle, now):
-        """The server observes a path; handle is the endpoint's observation."""
-        handle.on_cancel = lambda reason: self._unobserved(handle, path)
-        self.reporting.observe(path, accept, handle, now)
-        self.say("observed /" + "/".join([str(i) for i in path]))
+    def observe(self, path, paths, accept, handle, now):
+        """The server observes a path, or paths together; handle is the endpoint's observation."""
+        what = " ".join(["/" + "/".join([str(i) for i in p]) for p in paths or (path,)])
+        handle.on_cancel = lambda reason: self._unobserved(handle, what)
+        self.reporting.observe(path, paths, accept, handle, now)
+        self.say("observed " + what)
 
-    def _unobserved(self, handle, path):
+    def _unobserved(self, handle, what):
         self.reporting.cancel(handle)
-        self.say("no longer observed /" + "/".join([str(i) for i in path]))
+        self.say("no longer observed " + what)
 
     def _notify(self, observation, now, confirmable):
         try:
-            msg = self.client.dispatcher.content(observation.path, observation.accept)
+            if observation.paths:
+                msg = self.client.dispatcher.composite(observation.paths, observation.accept)
+            else:
+                msg = self.client.dispatcher.content(observation.path, observation.accept)
         except Error as e:
             msg = Message(e.code)
         self.endpoint.notify(observation.handle, msg, now, confirmable)

@@ -15,8 +15,9 @@ _NUMERIC = ("gt", "lt", "st")
 
 
 class _Observation:
-    def __init__(self, path, accept, handle, now):
+    def __init__(self, path, paths, accept, handle, now):
         self.path = path
+        self.paths = paths  # of a composite one, else None
         self.accept = accept
         self.handle = handle  # the endpoint's
         self.sent = now
@@ -98,9 +99,10 @@ class Reporting:
 
     # --- observations
 
-    def observe(self, path, accept, handle, now):
-        """Begin to observe; handle is the endpoint's observation."""
-        o = _Observation(path, accept, handle, now)
+    def observe(self, path, paths, accept, handle, now):
+        """Begin to observe a path, or paths where it is a composite observation; handle is
+        the endpoint's observation."""
+        o = _Observation(path, paths, accept, handle, now)
         o.value = o.reported = self._number(path)
         self.observations.append(o)
         self.wake = 0
@@ -131,9 +133,11 @@ class Reporting:
         if origin_is_ours:
             return
         for o in self.observations:
-            n = min(len(o.path), len(path))
-            if o.path[:n] == path[:n]:
-                self._sample(o)
+            for observed in o.paths or (o.path,):
+                n = min(len(observed), len(path))
+                if observed[:n] == path[:n]:
+                    self._sample(o)
+                    break
 
     def _sample(self, o):
         a = self.effective(o.path)

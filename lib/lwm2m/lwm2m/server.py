@@ -10,6 +10,8 @@ from coap.message import (
     POST,
     PUT,
     DELETE,
+    FETCH,
+    IPATCH,
     CREATED,
     DELETED,
     CHANGED,
@@ -113,9 +115,13 @@ class Dispatcher:
     def handle(self, request, account, responder, now):
         """Answer one request of an account: a Message; Error for what is refused."""
         path = path_of(request)
+        code = request.code
+        if code == FETCH and not path:
+            return self._fetch(request, account, responder, now)
+        if code == IPATCH and not path:
+            return self._write_composite(request, account)
         if path and path[0] in HIDDEN:
             raise Error(UNAUTHORIZED)
-        code = request.code
         if code == GET:
             return self._get(request, path, account, responder, now)
         if code == PUT:
@@ -145,12 +151,29 @@ class Dispatcher:
         if observe == 0:
             handle = responder.observe()
             if handle is not None:  # None: no room, so it is answered as a Read
-                account.observe(path, accept, handle, now)
+                account.observe(path, None, accept, handle, now)
         return response
 
     def content(self, path, accept):
         """2.05 with what a Read of path gives. accept: a content format, None for the default."""
-        nodes = self.model.read(path)
+        return self._encoded(path, self.model.read(path), accept)
+
+    def composite(self, paths, accept):
+        """2.05 with what a Read-Composite of paths gives: what is not there, or not to be
+        read, is left out (Core 1.2.2 section 6.3.9)."""
+        nodes = []
+        for path in paths:
+            if path and path[0] in HIDDEN:
+                continue
+            for oid in (path[0],) if path else sorted(self.model.objects):
+                if oid not in HIDDEN:
+                    try:
+                        nodes += self.model.read(path or (oid,))
+                    except Error:
+                        pass
+        return self._encoded((), nodes, accept)
+
+    def _encoded(self, path, nodes, accept):
         ct = DEFAULT_FORMAT if accept is None else accept
         fmt = get(ct)
         if fmt is None:
@@ -163,6 +186,42 @@ class Dispatcher:
         msg.add(CONTENT_FORMAT, ct)
         msg.payload = bytes(memoryview(self.buf)[:n])
         return msg
+
+    # --- composite operations
+
+    def _fetch(self, request, account, responder, now):
+        fmt = get(request.uint(CONTENT_FORMAT, _TEXT))
+        if fmt is None or not hasattr(fmt, "decode_paths"):
+            raise Error(UNSUPPORTED_FORMAT)
+        paths = fmt.decode_paths(request.payload)
+        accept = request.uint(ACCEPT)
+        response = self.composite(paths, accept)
+        if request.uint(OBSERVE) == 0:
+            handle = responder.observe()
+            if handle is not None:
+                account.observe((), paths, accept, handle, now)
+        return response
+
+    def _write_composite(self, request, account):
+        # Atomic over all objects that it names (Core 1.2.2 section 6.3.10).
+        fmt = get(request.uint(CONTENT_FORMAT, _TEXT))
+        if fmt is None or not hasattr(fmt, "decode_paths"):
+            raise Error(UNSUPPORTED_FORMAT)
+        records = fmt.decode((), request.payload, self.model.typeof)
+        targets = {}
+        for path, value in records:
+            if path[0] in HIDDEN:
+                raise Error(UNAUTHORIZED)
+            self.model.row(path)
+            targets.setdefault(path[:2], []).append((path, value))
+        changes = []
+        for path in targets:
+            instance = self.model.instance(path[0], path[1])
+            changes += self.model.plan(instance, path, targets[path], False)
+        if not changes:
+            raise Error(BAD_REQUEST)
+        self.model.apply(changes, account)
+        return Message(CHANGED)
 
     def _discover(self, request, path, account):
         depth = None
