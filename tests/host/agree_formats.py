@@ -6,7 +6,8 @@
 #   D CT BASE HEX       NODE..., what decode() makes of a payload
 #   P CT / HEX          PATH..., what decode_paths() makes of it
 # "! CODE" for an Error. NODE is PATH=VALUE: str and bytes in hex, float as the hex of its
-# 8 bytes, the others in decimal. The type of resource N of object 9 is N modulo 100.
+# 8 bytes, the others in decimal; "empty" and "unknown" for what has no value or no type. The
+# type of resource N of object 9 is N modulo 100.
 
 import struct
 import sys
@@ -73,7 +74,12 @@ def answer(what, ct, base, rest):
         return " ".join(["/".join([str(n) for n in path]) or "/" for path in fmt.decode_paths(payload)])
     out = []
     for path, value in fmt.decode(base, payload, typeof):
-        value = "empty" if value is None or value == {} else text_of(value)
+        if value is None or value == {}:
+            value = "empty"
+        elif typeof(path[0], path[2]) is None:
+            value = "unknown"  # whatever the format makes of it
+        else:
+            value = text_of(value)
         out.append("/".join([str(n) for n in path]) + "=" + value)
     return " ".join(out)
 
