@@ -116,7 +116,7 @@ class BenchServer:
     @property
     def uri(self):
         """The URI that a device is to be provisioned with."""
-        return "coap://%s" % self.endpoint.address
+        return "coap://%s" % (self.endpoint.address,)
 
     @property
     def counters(self):
