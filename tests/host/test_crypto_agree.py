@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SCRIPT = Path(__file__).with_name("agree_crypto.py")
-AES = ("default", "native", "own")
+AES = ("default", "native", "viper", "own")
 SHA = ("default",)
 
 

@@ -3,7 +3,10 @@
 # heapsize: 1M
 
 import gc
+import sys
 from binascii import unhexlify
+
+import micropython
 
 import aesccm
 from check import equal, raises
@@ -167,6 +170,110 @@ def test_rfc3610_vectors_in_small_pieces():
     aesccm.CHUNK = 48
     test_rfc3610_vectors()
     equal(aesccm._size, 48)
+
+
+def _viper():
+    from aesccm import viper
+
+    return viper
+
+
+def _without_cryptolib():
+    """A board whose firmware lacks AES: `from cryptolib import aes` fails there."""
+    sys.modules["cryptolib"] = sys
+
+
+def test_viper_is_taken_where_cryptolib_lacks_aes():
+    _without_cryptolib()
+    test_rfc3610_vectors()
+    assert "aesccm.viper" in sys.modules
+    assert "aesccm.native" not in sys.modules
+
+
+def test_rfc3610_vectors_in_viper_and_in_place():
+    _without_cryptolib()
+    test_rfc3610_vectors_in_place()
+
+
+def test_rfc3610_vectors_in_viper_and_small_pieces():
+    _without_cryptolib()
+    test_rfc3610_vectors_in_small_pieces()
+
+
+def test_viper_aes_as_cryptolib_has_it():
+    from cryptolib import aes
+
+    key = unhexlify("2b7e151628aed2a6abf7158809cf4f3c")
+    data = bytes(range(96))
+    for mode in ((1,), (2, bytes(range(16)))):
+        mine = _viper().aes(key, *mode)
+        theirs = aes(key, *mode)
+        for start, end in ((0, 16), (16, 16), (16, 64), (64, 96)):
+            equal(mine.encrypt(data[start:end]), theirs.encrypt(data[start:end]))
+        for offset in range(4):  # aligned to words or not, in place or from elsewhere
+            buf = bytearray(104)
+            view = memoryview(buf)[offset : offset + 96]
+            view[:] = data
+            equal(mine.encrypt(view, view) is view, True)
+            want = theirs.encrypt(data)
+            equal(bytes(buf), bytes(offset) + want + bytes(8 - offset))
+            mine.encrypt(data, view)
+            equal(bytes(buf), bytes(offset) + theirs.encrypt(data) + bytes(8 - offset))
+    for args in ((b"", 1), (bytes(32), 1), (key, 1, key), (key, 2), (key, 6, key), (key, 2, b"")):
+        raises(ValueError, _viper().aes, *args)
+    raises(ValueError, _viper().aes(key, 1).encrypt, bytes(15))
+    raises(ValueError, _viper().aes(key, 1).encrypt, bytes(16), bytearray(15))
+
+
+def test_viper_keys_of_fips_197():
+    """FIPS 197 appendix A.1 (the last round key) and appendix B."""
+    key = unhexlify("2b7e151628aed2a6abf7158809cf4f3c")
+    a = _viper().aes(key, 1)
+    equal(bytes(a.key[160:176]), unhexlify("d014f9a8c9ee2589e13f0cc8b6630ca6"))
+    equal(
+        a.encrypt(unhexlify("3243f6a8885a308d313198a2e0370734")),
+        unhexlify("3925841d02dc09fbdc118597196a0b32"),
+    )
+
+
+def test_a_wrong_aes_is_not_used():
+    viper = _viper()
+    fill = viper._fill
+
+    def wrong(t, x, v):
+        fill(t, x, v ^ 1)
+
+    viper._fill = wrong
+    for _ in range(2):
+        assert "viper" in str(raises(RuntimeError, aesccm.AESCCM, _KEY_1, 8, viper))
+    viper._fill = fill
+    aesccm.AESCCM(_KEY_1, 8, viper)
+
+
+def test_a_wrong_ccm_is_not_used():
+    import cryptolib
+
+    class Wrong:  # CBC that does not chain
+        def aes(self, key, mode, iv=None):
+            return cryptolib.aes(key, 1)
+
+    for _ in range(2):
+        assert "wrong" in str(raises(RuntimeError, aesccm.AESCCM, _KEY_1, 8, Wrong()))
+    aesccm.AESCCM(_KEY_1)
+
+
+def test_viper_allocates_nothing_in_place():
+    a = aesccm.AESCCM(_KEY_1, 8, _viper())
+    buf = bytearray(72)
+    aad = bytes(25)
+    a.encrypt_into(_NONCE, buf, 64, aad)
+    micropython.heap_lock()
+    try:
+        for _ in range(10):
+            a.encrypt_into(_NONCE, buf, 64, aad)
+            a.decrypt_into(_NONCE, buf, 72, aad)
+    finally:
+        micropython.heap_unlock()
 
 
 def test_every_changed_bit_is_refused():

@@ -13,6 +13,10 @@ _ECB = const(1)
 _CBC = const(2)
 _ZERO = bytes(16)
 _BYTES = (bytes, bytearray, memoryview)
+_TRY_NONCE = b"\x00\x00\x00\x03\x02\x01\x00\xa0\xa1\xa2\xa3\xa4\xa5"
+_TRY_SEALED = (
+    b"X\x8c\x97\x9aa\xc6c\xd2\xf0f\xd0\xc2\xc0\xf9\x89\x80m_ka\xda\xc3\x84\x17\xe8\xd1,\xfd\xf9&\xe0"
+)
 
 # Bytes of a message's MAC input (B_0, associated data and payload, each padded to
 # blocks) that are worked on at once: 48 to 4080, a multiple of 16. Longer messages
@@ -51,8 +55,8 @@ def _layout(work: ptr8, data: ptr8, aad: ptr8, nonce: ptr8, n: int, alen: int, f
         return 0
     p = 16
     if alen:
-        p = (alen + 33) & 0x3FFFFFF0
-    end = (p + n + 15) & 0x3FFFFFF0
+        p = (alen + 33) & 0x7FF0
+    end = (p + n + 15) & 0x7FF0
     if end > size:
         return 0
     head[1] = end  # of the MAC's last block, from the work area's start: 16 more, 16 less
@@ -92,12 +96,12 @@ def _layout(work: ptr8, data: ptr8, aad: ptr8, nonce: ptr8, n: int, alen: int, f
     if int(data) & 3 == 0:
         d = ptr32(mac)
         s = ptr32(data)
-        stop = int(s) + (n & 0x3FFFFFFC)
+        stop = int(s) + (n & 0x7FFC)
         while int(s) < stop:
             d[0] = s[0]
             d = ptr32(int(d) + 4)
             s = ptr32(int(s) + 4)
-        i = n & 0x3FFFFFFC
+        i = n & 0x7FFC
     while i < n:
         mac[i] = data[i]
         i += 1
@@ -152,13 +156,13 @@ def _finish(out: ptr8, data: ptr8, work: ptr8, opening: int) -> int:
         o = ptr32(out)
         d = ptr32(data)
         k = ptr32(key)
-        stop = int(o) + (n & 0x3FFFFFFC)
+        stop = int(o) + (n & 0x7FFC)
         while int(o) < stop:
             o[0] = d[0] ^ k[0]
             o = ptr32(int(o) + 4)
             d = ptr32(int(d) + 4)
             k = ptr32(int(k) + 4)
-        i = n & 0x3FFFFFFC
+        i = n & 0x7FFC
     while i < n:
         out[i] = data[i] ^ key[i]
         i += 1
@@ -172,9 +176,9 @@ def _reveal(work: ptr8):
     i = 0
     head = ptr32(work)
     n = head[2]
-    d = ptr32(int(work) + 16 + head[1] - ((n + 15) & 0x3FFFFFF0))
+    d = ptr32(int(work) + 16 + head[1] - ((n + 15) & 0x7FF0))
     k = ptr32(int(work) + 32 + head[0])
-    stop = int(d) + (n & 0x3FFFFFFC)
+    stop = int(d) + (n & 0x7FFC)
     while int(d) < stop:
         d[0] = d[0] ^ k[0]
         d = ptr32(int(d) + 4)
@@ -236,7 +240,7 @@ def equal(a, b):
     return len(a) == len(b) and _differ(a, b, len(a)) == 0
 
 
-def _work_area():
+def _work_area(aes):
     global _work, _size, _views
     if not 48 <= CHUNK <= 4080 or CHUNK & 15:
         raise ValueError("CHUNK: 48 to 4080, a multiple of 16")
@@ -244,6 +248,17 @@ def _work_area():
     _work = bytearray(32 + 2 * CHUNK)
     _work[0:4] = bytes((CHUNK & 255, CHUNK >> 8, 0, 0))  # every port is little-endian
     _views = ([None] * (CHUNK // 16 + 1), [None] * (CHUNK // 16 + 2))
+    # RFC 3610, packet vector 1. A wrong compiler, or frozen code that the linker put at an
+    # address where it reads wrong constants, must not go unseen.
+    try:
+        a = AESCCM(bytes(range(0xC0, 0xD0)), 8, aes)
+        sealed = a.encrypt(_TRY_NONCE, bytes(range(8, 31)), bytes(range(8)))
+        if sealed == _TRY_SEALED and a.decrypt(_TRY_NONCE, sealed, bytes(range(8))):
+            return
+    except InvalidTag:
+        pass
+    _work = None
+    raise RuntimeError("aesccm: results are wrong; how was it compiled?")
 
 
 def _view(which, blocks):
@@ -268,16 +283,20 @@ def _seal(state, nonce, data, aad, length: int):
     if not aad:
         aad = b""
     i = int(_layout(work, data, aad, nonce, n, len(aad), int(state[1]) + int(len(nonce))))
+    m = (n + 31) >> 4
     if i > 0:
-        v = state[6][i]
-        if not v:
-            v = _view(0, i)
-        state[2](state[3], _CBC, _ZERO).encrypt(v, v)
-        i = (n + 31) >> 4
-        v = state[7][i]
-        if not v:
-            v = _view(1, i)
-        state[4].encrypt(v, v)
+        t = state[8]
+        if t:
+            state[9](t, t, t, state[10], work, _MAC, i, state[11], m)
+        else:
+            v = state[6][i]
+            if not v:
+                v = _view(0, i)
+            state[2](state[3], _CBC, _ZERO).encrypt(v, v)
+            v = state[7][m]
+            if not v:
+                v = _view(1, m)
+            state[4].encrypt(v, v)
         _finish(out, data, work, 0)
     else:
         if i:
@@ -301,17 +320,23 @@ def _open(state, nonce, data, aad, length: int):
     if not aad:
         aad = b""
     i = int(_layout(work, data, aad, nonce, n, len(aad), int(state[1]) + int(len(nonce))))
+    m = (n + 31) >> 4
     if i > 0:
-        m = state[6][i]
-        if not m:
-            m = _view(0, i)
-        i = (n + 31) >> 4
-        v = state[7][i]
-        if not v:
-            v = _view(1, i)
-        state[4].encrypt(v, v)
-        _reveal(work)
-        state[2](state[3], _CBC, _ZERO).encrypt(m, m)
+        t = state[8]
+        if t:
+            state[9](t, t, t, state[10], work, _MAC, 0, state[11], m)
+            _reveal(work)
+            state[9](t, t, t, state[10], work, _MAC, i, 0, 0)
+        else:
+            v = state[7][m]
+            if not v:
+                v = _view(1, m)
+            state[4].encrypt(v, v)
+            _reveal(work)
+            v = state[6][i]
+            if not v:
+                v = _view(0, i)
+            state[2](state[3], _CBC, _ZERO).encrypt(v, v)
         i = int(_finish(out, data, work, 1))
     else:
         if i:
@@ -333,7 +358,8 @@ class AESCCM:
     cryptolib), `aesccm.viper`, or any object whose attribute `aes` does what
     `cryptolib.aes` does in the modes ECB (1) and CBC (2): `aes(key, mode[, iv])`
     with `encrypt(data, out)`, in place, CBC going on from call to call.
-    Raises ValueError with the argument's name.
+    Raises ValueError with the argument's name, and RuntimeError when what is made
+    first does not seal as RFC 3610 says.
     """
 
     def __init__(self, key, tag_length=16, aes=None):
@@ -342,13 +368,21 @@ class AESCCM:
         if tag_length not in (4, 6, 8, 10, 12, 14, 16):
             raise ValueError("tag_length: 4, 6, 8, 10, 12, 14 or 16")
         if aes is None:
-            from . import native as aes
+            try:
+                from . import native as aes
+            except ImportError:
+                from . import viper as aes
         if _work is None:
-            _work_area()
+            _work_area(aes)
         key = bytes(key)
         form = tag_length << 16 | (tag_length - 2) << 10
-        # One look-up and an unpacking, instead of eight look-ups a message.
-        self._state = (tag_length, form, aes.aes, key, aes.aes(key, _ECB), _work) + _views
+        ecb = aes.aes(key, _ECB)
+        self._state = (tag_length, form, aes.aes, key, ecb, _work) + _views
+        # AES that is viper itself takes both areas in one call.
+        if hasattr(aes, "crypt_blocks"):
+            self._state += (aes.tables(), aes.crypt_blocks, ecb.key, _MAC + _size)
+        else:
+            self._state += (None,)
 
     def encrypt(self, nonce, data, associated_data):
         """Seal data; returns the cipher text followed by the tag, as bytes.
@@ -397,7 +431,7 @@ class AESCCM:
 # A message larger than the work area, piece by piece: seals it (how 0); opens it (1),
 # returning 0 when the tag is right; or puts the key stream back on (2).
 def _long(state, nonce, data, n, aad, out, how):
-    tag_len, form, aes, key, ecb, work, _, streams = state
+    tag_len, form, aes, key, ecb, work, _, streams = state[:8]
     nlen = len(nonce)
     if n >> 8 * (15 - nlen):
         raise ValueError("data: too long for the nonce")

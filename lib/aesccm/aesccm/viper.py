@@ -1,0 +1,195 @@
+# AES-128 in viper, for boards whose firmware has no cryptolib.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# FIPS 197 section 5.1, by tables of SubBytes and MixColumns together (the AES proposal,
+# section 5.2.1). The tables take 4.5 KB of RAM from the first key on. Look-ups depend on
+# the key: fit for a microcontroller without a data cache, where each takes as long.
+
+from binascii import unhexlify
+from micropython import const
+
+# The tables: four of 256 words, the S-box, two states of 16 bytes, 16 zeros.
+_SBOX = const(4096)
+_STATE = const(4352)
+_LEN = const(4400)
+# A key: 44 words of round keys, then what the first block of CBC is XORed with.
+_IV = const(176)
+_KEY_LEN = const(192)
+
+_tables = None
+
+
+# Encrypts blocks in place: n in CBC mode at data + at, then m in ECB mode at data + ecb.
+# t: the tables. key: as _expand makes it. data + at must be aligned to words.
+# Called with s and d as t: the first three arguments live in registers, and these are
+# the current state, as bytes, and the next one, as words.
+@micropython.viper
+def crypt_blocks(
+    s: ptr8, t: ptr32, d: ptr32, key: ptr32, data: ptr8, at: int, n: int, ecb: int, m: int
+):
+    s = ptr8(int(t) + _STATE)
+    d = ptr32(int(t) + _STATE + 16)
+    sbox = ptr8(int(t) + _SBOX)
+    p = ptr32(int(data) + at)
+    prev = ptr32(int(key) + _IV)
+    cbc = 1
+    while True:
+        while n:
+            k = ptr32(key)
+            x = ptr32(s)
+            x[0] = p[0] ^ prev[0] ^ k[0]
+            x[1] = p[1] ^ prev[1] ^ k[1]
+            x[2] = p[2] ^ prev[2] ^ k[2]
+            x[3] = p[3] ^ prev[3] ^ k[3]
+            rounds = 9
+            while rounds:
+                k = ptr32(int(k) + 16)
+                d[0] = t[s[0]] ^ t[s[5] + 256] ^ t[s[10] + 512] ^ t[s[15] + 768] ^ k[0]
+                d[1] = t[s[4]] ^ t[s[9] + 256] ^ t[s[14] + 512] ^ t[s[3] + 768] ^ k[1]
+                d[2] = t[s[8]] ^ t[s[13] + 256] ^ t[s[2] + 512] ^ t[s[7] + 768] ^ k[2]
+                d[3] = t[s[12]] ^ t[s[1] + 256] ^ t[s[6] + 512] ^ t[s[11] + 768] ^ k[3]
+                x = ptr32(d)
+                d = ptr32(s)
+                s = ptr8(x)
+                rounds -= 1
+            # The last round has no MixColumns.
+            x8 = ptr8(d)
+            x8[0] = sbox[s[0]]
+            x8[1] = sbox[s[5]]
+            x8[2] = sbox[s[10]]
+            x8[3] = sbox[s[15]]
+            x8[4] = sbox[s[4]]
+            x8[5] = sbox[s[9]]
+            x8[6] = sbox[s[14]]
+            x8[7] = sbox[s[3]]
+            x8[8] = sbox[s[8]]
+            x8[9] = sbox[s[13]]
+            x8[10] = sbox[s[2]]
+            x8[11] = sbox[s[7]]
+            x8[12] = sbox[s[12]]
+            x8[13] = sbox[s[1]]
+            x8[14] = sbox[s[6]]
+            x8[15] = sbox[s[11]]
+            p[0] = d[0] ^ k[4]
+            p[1] = d[1] ^ k[5]
+            p[2] = d[2] ^ k[6]
+            p[3] = d[3] ^ k[7]
+            if cbc:
+                prev = ptr32(p)
+            p = ptr32(int(p) + 16)
+            n -= 1
+        if cbc == 0:
+            break
+        cbc = 0
+        n = m
+        p = ptr32(int(data) + ecb)
+        prev = ptr32(int(t) + _STATE + 32)
+
+
+@micropython.viper
+def _misaligned(buf: ptr8) -> int:
+    return int(buf) & 3
+
+
+# The tables, made and tried out when first needed.
+def tables():
+    global _tables
+    if _tables is None:
+        t = bytearray(_LEN)
+        # All powers of the generator 3, each with its inverse.
+        p = q = 1
+        while True:
+            p ^= p << 1 & 0xFF ^ (0x1B if p & 0x80 else 0)
+            q ^= q << 1
+            q ^= q << 2
+            q ^= q << 4
+            q &= 0xFF
+            if q & 0x80:
+                q ^= 0x09
+            x = q | q << 8
+            _fill(t, p, (x ^ x >> 7 ^ x >> 6 ^ x >> 5 ^ x >> 4) & 0xFF ^ 0x63)
+            if p == 1:
+                break
+        _fill(t, 0, 0x63)
+        # FIPS 197 appendix C.1, in both modes: a wrong compiler, or frozen code that the
+        # linker put at an address where it reads wrong constants, must not go unseen.
+        buf = bytearray(unhexlify("00112233445566778899aabbccddeeff" * 2))
+        crypt_blocks(t, t, t, _expand(t, bytes(range(16))), buf, 0, 1, 16, 1)
+        if buf != unhexlify("69c4e0d86a7b0430d8cdb78070b4c55a" * 2):
+            raise RuntimeError("aesccm.viper: AES is wrong; how was it compiled?")
+        _tables = t
+    return _tables
+
+
+# The entries of x, whose S-box value is v.
+def _fill(t, x, v):
+    v2 = v << 1 & 0xFF ^ (0x1B if v & 0x80 else 0)
+    row = bytes((v2, v, v, v2 ^ v)) * 2
+    t[_SBOX + x] = v
+    for i in range(4):
+        at = i << 10 | x << 2
+        t[at : at + 4] = row[-i & 3 : (-i & 3) + 4]
+
+
+# Round keys (FIPS 197 section 5.2) and a zero IV, as a bytearray.
+def _expand(t, key):
+    w = bytearray(_KEY_LEN)
+    w[:16] = key
+    rcon = 1
+    for i in range(16, _IV, 4):
+        if i & 15:
+            w[i : i + 4] = w[i - 4 : i]
+        else:
+            for j in range(4):
+                w[i + j] = t[_SBOX + w[i - 4 + (j + 1 & 3)]]
+            w[i] ^= rcon
+            rcon = rcon << 1 ^ (0x11B if rcon & 0x80 else 0)
+        for j in range(4):
+            w[i + j] ^= w[i + j - 16]
+    return w
+
+
+class aes:
+    """As cryptolib.aes: AES-128 for encryption in the modes ECB (1) and CBC (2).
+
+    key: 16 bytes. iv: 16 bytes, in CBC mode. Raises ValueError, and RuntimeError
+    when AES does not give what FIPS 197 says.
+    """
+
+    def __init__(self, key, mode, iv=None):
+        if len(key) != 16:
+            raise ValueError("key")
+        if mode not in (1, 2) or (mode == 2) != (iv is not None):
+            raise ValueError("mode")
+        self._cbc = mode == 2
+        self.key = _expand(tables(), key)
+        if iv is not None:
+            if len(iv) != 16:
+                raise ValueError("iv")
+            self.key[_IV:] = iv
+
+    def encrypt(self, data, out=None):
+        """Encrypt data, whole blocks, into out, which may be data itself; returns out,
+        or new bytes without it. CBC goes on from call to call."""
+        n = len(data)
+        if n & 15:
+            raise ValueError("data: whole blocks")
+        # The kernel writes words.
+        buf = out
+        if out is None or _misaligned(out):
+            buf = bytearray(data)
+        elif len(out) < n:
+            raise ValueError("out: too short")
+        elif out is not data:
+            buf[:n] = data
+        t = _tables
+        if self._cbc:
+            crypt_blocks(t, t, t, self.key, buf, 0, n >> 4, 0, 0)
+            if n:
+                self.key[_IV:] = buf[n - 16 : n]
+        else:
+            crypt_blocks(t, t, t, self.key, buf, 0, 0, 0, n >> 4)
+        if out is None:
+            return bytes(buf)
+        if buf is not out:
+            out[:n] = buf
+        return out
