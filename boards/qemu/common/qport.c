@@ -1,0 +1,262 @@
+// Clock, disk, second serial line and boot of the emulated boards.
+// MIT license; Copyright (c) 2026 the microlwm2m authors
+
+#include <string.h>
+
+#include "py/gc.h"
+#include "py/mperrno.h"
+#include "py/mphal.h"
+#include "py/objstr.h"
+#include "py/runtime.h"
+#include "py/stream.h"
+#include "shared/runtime/pyexec.h"
+
+// Parameters that the emulator's command line leaves in memory before the start
+// (-device loader,addr=QPORT_ARGS,...): bytes of heap, and the seed of os.urandom.
+// Zero, as memory is without them, means all of the heap and seed 0.
+#define ARGS ((volatile uint32_t *)QPORT_ARGS)
+
+#define REG(a) (*(volatile uint32_t *)(a))
+
+/******************************************************************************/
+// A counter of 32 bits, widened: whoever reads the time or sleeps does so more
+// often than it wraps (171 s on the M3, 268 s on the M0).
+
+#if defined(QEMU_SOC_MPS2)
+
+#define TIMER 0x40002000 // CMSDK dual timer, counts down
+#define HZ 25000000
+
+static void counter_init(void) {
+    if (!(REG(TIMER + 8) & 0x80)) {
+        REG(TIMER + 0) = 0xffffffff; // load
+        REG(TIMER + 8) = 0x82; // enabled, free running, 32 bits
+    }
+}
+
+static inline uint32_t counter(void) {
+    return ~REG(TIMER + 4);
+}
+
+#elif defined(QEMU_SOC_NRF51)
+
+#define TIMER 0x40008000 // TIMER0
+#define HZ 16000000
+
+static void counter_init(void) {
+    REG(TIMER + 0x508) = 3; // 32 bits
+    REG(TIMER + 0x510) = 0; // no prescaler
+    REG(TIMER + 0x000) = 1; // start
+}
+
+static inline uint32_t counter(void) {
+    REG(TIMER + 0x040) = 1; // capture into CC[0]
+    return REG(TIMER + 0x540);
+}
+
+#elif defined(QEMU_SOC_VIRT)
+
+#define HZ 10000000
+
+static void counter_init(void) {
+}
+
+static inline uint32_t counter(void) {
+    return REG(0x0200bff8); // mtime
+}
+
+#endif
+
+static uint32_t counter_high, counter_last;
+
+static uint64_t ticks(void) {
+    uint32_t now = counter();
+    if (now < counter_last) {
+        counter_high++;
+    }
+    counter_last = now;
+    return (uint64_t)counter_high << 32 | now;
+}
+
+mp_uint_t mp_hal_ticks_ms(void) {
+    return ticks() / (HZ / 1000);
+}
+
+mp_uint_t mp_hal_ticks_us(void) {
+    return ticks() * 10 / (HZ / 100000);
+}
+
+mp_uint_t mp_hal_ticks_cpu(void) {
+    return counter();
+}
+
+uint64_t mp_hal_time_ns(void) {
+    return ticks() * 10 / (HZ / 100000) * 1000;
+}
+
+void mp_hal_delay_us(mp_uint_t us) {
+    uint64_t end = ticks() + (uint64_t)us * (HZ / 100000) / 10;
+    while (ticks() < end) {
+    }
+}
+
+void mp_hal_delay_ms(mp_uint_t ms) {
+    uint64_t end = ticks() + (uint64_t)ms * (HZ / 1000);
+    do {
+        mp_event_handle_nowait();
+    } while (ticks() < end);
+}
+
+/******************************************************************************/
+// Is there a character for the REPL? The stock port answers no.
+
+#if defined(QEMU_SOC_MPS2)
+#define RX_READY (REG(0x40004004) & 2)
+#elif defined(QEMU_SOC_NRF51)
+#define RX_READY (REG(0x40002108))
+#elif defined(QEMU_SOC_VIRT)
+#define RX_READY (*(volatile uint8_t *)0x10000005 & 1)
+#endif
+
+uintptr_t __wrap_mp_hal_stdio_poll(uintptr_t flags) {
+    uintptr_t ready = flags & MP_STREAM_POLL_WR;
+    if ((flags & MP_STREAM_POLL_RD) && RX_READY) {
+        ready |= MP_STREAM_POLL_RD;
+    }
+    return ready;
+}
+
+/******************************************************************************/
+// Less heap than the image was built for, by parameter: one image serves all sizes.
+
+void __real_gc_init(void *start, void *end);
+
+void __wrap_gc_init(void *start, void *end) {
+    uint32_t heap = ARGS[0];
+    if (heap && heap < (uint32_t)((char *)end - (char *)start)) {
+        end = (char *)start + (heap & ~15);
+    }
+    __real_gc_init(start, end);
+}
+
+// xorshift32
+static uint32_t random_state;
+
+uint32_t qport_random(void) {
+    uint32_t x = random_state;
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return random_state = x;
+}
+
+/******************************************************************************/
+// The module qport.
+
+// disk(): the memory of the disk, writable; outside the heap, and in a file on the
+// host where the emulator was started so.
+static mp_obj_t qport_disk(void) {
+    return mp_obj_new_memoryview('B' | 0x80, QPORT_DISK_LEN, (void *)QPORT_DISK);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(qport_disk_obj, qport_disk);
+
+// ticks(): the counter itself, for instruction counts; 24 bits of it are exact in any
+// difference that fits, and a small int costs no heap.
+static mp_obj_t qport_ticks(void) {
+    return MP_OBJ_NEW_SMALL_INT(counter() & 0x3fffffff);
+}
+static MP_DEFINE_CONST_FUN_OBJ_0(qport_ticks_obj, qport_ticks);
+
+#if defined(QEMU_SOC_MPS2)
+
+// Link(): the second serial line as a stream that can be polled.
+#define LINK 0x40005000
+
+static mp_obj_t link_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
+    mp_arg_check_num(n_args, n_kw, 0, 0, false);
+    REG(LINK + 16) = 16; // baud
+    REG(LINK + 8) = 3; // transmit and receive
+    mp_obj_base_t *self = mp_obj_malloc(mp_obj_base_t, type);
+    return MP_OBJ_FROM_PTR(self);
+}
+
+static mp_uint_t link_read(mp_obj_t self, void *buf, mp_uint_t size, int *errcode) {
+    uint8_t *p = buf;
+    while (size && REG(LINK + 4) & 2) {
+        *p++ = REG(LINK);
+        size--;
+    }
+    if (p == buf) {
+        *errcode = MP_EAGAIN;
+        return MP_STREAM_ERROR;
+    }
+    return p - (uint8_t *)buf;
+}
+
+static mp_uint_t link_write(mp_obj_t self, const void *buf, mp_uint_t size, int *errcode) {
+    const uint8_t *p = buf;
+    for (mp_uint_t i = 0; i < size; i++) {
+        while (REG(LINK + 4) & 1) {
+        }
+        REG(LINK) = *p++;
+    }
+    return size;
+}
+
+static mp_uint_t link_ioctl(mp_obj_t self, mp_uint_t request, uintptr_t arg, int *errcode) {
+    if (request == MP_STREAM_POLL) {
+        uintptr_t ready = arg & MP_STREAM_POLL_WR;
+        if ((arg & MP_STREAM_POLL_RD) && REG(LINK + 4) & 2) {
+            ready |= MP_STREAM_POLL_RD;
+        }
+        return ready;
+    }
+    return 0;
+}
+
+static const mp_stream_p_t link_stream = {
+    .read = link_read,
+    .write = link_write,
+    .ioctl = link_ioctl,
+};
+
+static const mp_rom_map_elem_t link_table[] = {
+    { MP_ROM_QSTR(MP_QSTR_readinto), MP_ROM_PTR(&mp_stream_readinto_obj) },
+    { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&mp_stream_write_obj) },
+};
+static MP_DEFINE_CONST_DICT(link_dict, link_table);
+
+static MP_DEFINE_CONST_OBJ_TYPE(
+    link_type, MP_QSTR_Link, MP_TYPE_FLAG_NONE,
+    make_new, link_make_new,
+    protocol, &link_stream,
+    locals_dict, &link_dict
+    );
+
+#endif
+
+static const mp_rom_map_elem_t qport_table[] = {
+    { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_qport) },
+    { MP_ROM_QSTR(MP_QSTR_disk), MP_ROM_PTR(&qport_disk_obj) },
+    { MP_ROM_QSTR(MP_QSTR_ticks), MP_ROM_PTR(&qport_ticks_obj) },
+    { MP_ROM_QSTR(MP_QSTR_HZ), MP_ROM_INT(HZ) },
+    #if defined(QEMU_SOC_MPS2)
+    { MP_ROM_QSTR(MP_QSTR_Link), MP_ROM_PTR(&link_type) },
+    #endif
+};
+static MP_DEFINE_CONST_DICT(qport_dict, qport_table);
+
+const mp_obj_module_t qport_module = {
+    .base = { &mp_type_module },
+    .globals = (mp_obj_dict_t *)&qport_dict,
+};
+MP_REGISTER_MODULE(MP_QSTR_qport, qport_module);
+
+void qport_boot(void) {
+    counter_init();
+    if (!random_state) {
+        random_state = ARGS[1] * 2654435761u ^ 0x6d2b79f5;
+        random_state += !random_state;
+    }
+    pyexec_frozen_module("_boot.py", false);
+}

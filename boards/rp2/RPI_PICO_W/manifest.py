@@ -1,0 +1,5 @@
+# Frozen into the Pico W: what the port freezes, and the firmware.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+
+include("$(PORT_DIR)/boards/manifest.py")
+include("../../../firmware/manifest.py")
