@@ -7,6 +7,7 @@ import time
 
 import pytest
 from device import Device
+from peer import Typed
 from proxy import Faults, Proxy
 
 _keys = itertools.count(0xC000)
@@ -97,7 +98,7 @@ def test_write(leshan, registered, device):
     assert leshan.read(registered, "/3/0/14").value == "+02"
     assert leshan.write(registered, "/3/0/0", "x").code == "4.05"
     # A partial update of the instance, and a lifetime, which the device tells at once.
-    assert leshan.write(registered, "/1/0", {1: 77}, replace=False).code == "2.04"
+    assert leshan.write(registered, "/1/0", {1: Typed("integer", 77)}, replace=False).code == "2.04"
     device.wait_for("updated lifetime=77")
     event = leshan.events.wait_for("UPDATED", registered)
     assert event.data["registration"]["lifetime"] == 77
@@ -196,6 +197,8 @@ def test_server_that_refuses_1_2_gets_1_1(leshan, account, device):
         device.wait_for("registered location=.* lwm2m=1.1")
         event = leshan.events.wait_for("REGISTRATION", account.name)
         assert event.data["lwM2mVersion"] == "1.1"
+        versions = {link["url"]: link["attributes"].get("ver") for link in event.data["objectLinks"]}
+        assert (versions["/1"], versions["/3"], versions["/3303"]) == ("1.1", "1.1", "1.1")
 
 
 @pytest.mark.parametrize(

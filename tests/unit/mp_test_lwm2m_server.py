@@ -10,6 +10,7 @@ from lwm2m.objects.device import Device
 from lwm2m.objects.oscore import OSCORE
 from lwm2m.objects.security import Security
 from lwm2m.objects.server import Server
+from lwm2m.registration import Registration
 from lwm2m.reporting import Reporting
 from lwm2m.server import Dispatcher, arguments_of
 
@@ -35,6 +36,7 @@ class FakeAccount:
     # Stands where an Account would: it only records.
     def __init__(self, model):
         self.reporting = Reporting(model, Server(), None)
+        self.registration = Registration("ep", Server(), None, None)
         self.after = []
         self.observed = []
 
@@ -246,6 +248,9 @@ def test_discover():
     equal(text(ask(d, a, GET, "/3/0/0", accept=40)), "</3/0/0>")
     assert text(ask(d, a, GET, "/3", accept=40)).startswith("</3>;ver=1.2,</3/0>,</3/0/0>")
     equal(refused(d, a, GET, "/30000", accept=40, queries=["depth=9"]), 0x80)
+    a.registration.version = "1.1"
+    assert text(ask(d, a, GET, "/3", accept=40)).startswith("</3>;ver=1.1,</3/0>")
+    assert text(ask(d, a, GET, "/30000", accept=40)).startswith("</30000>,")
 
 
 def test_an_answer_longer_than_the_buffer_is_5_00():

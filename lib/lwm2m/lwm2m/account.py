@@ -79,7 +79,7 @@ class Account(Session):
 
     def _links(self):
         links = [((), [("rt", "oma.lwm2m"), ("ct", DEFAULT_FORMAT)])]
-        links += self.client.model.links(hidden=HIDDEN)
+        links += self.client.model.links(hidden=HIDDEN, lwm2m=self.registration.version)
         return self.client.dispatcher.links_payload(links)
 
     def trigger(self, what):

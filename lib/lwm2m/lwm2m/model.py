@@ -48,13 +48,14 @@ def find(table, rid):
 class Instance:
     """One object instance. A user's object derives from it.
 
-    OID: object ID. VERSION: text, None for the default 1.0. MULTIPLE: more than
+    OID: object ID. VERSION: text, None for the default 1.0; VERSION_1_1: what to say
+    to a server of LwM2M 1.1, where that differs. MULTIPLE: more than
     one instance may exist. CREATE: servers may create and delete instances, by a
     call without arguments. TABLE: the rows.
     """
 
     OID = None
-    VERSION = None
+    VERSION = VERSION_1_1 = None
     MULTIPLE = False
     CREATE = False
     TABLE = ()
@@ -427,11 +428,12 @@ class Model:
 
     # --- link lists
 
-    def links(self, path=(), depth=None, hidden=()):
+    def links(self, path=(), depth=None, hidden=(), lwm2m="1.2"):
         """Paths and link attributes for Register, Update and Discover, in order.
 
         path: () for all objects down to instances (Register), otherwise where
         Discover starts. depth: levels below the path. hidden: object IDs left out.
+        lwm2m: the version that the server speaks.
         Returns a list of (path, list of (name, value)).
         """
         out = []
@@ -439,16 +441,15 @@ class Model:
             for oid in sorted(self.objects):
                 if oid not in hidden:
                     entry = self.objects[oid]
-                    version = entry.cls.VERSION
+                    version = _version(entry.cls, lwm2m)
                     if version or not entry.instances:
-                        out.append(((oid,), [("ver", version)] if version else []))
+                        out.append(((oid,), version))
                     for iid in sorted(entry.instances):
                         out.append(((oid, iid), []))
             return out
         self.present(path)
         if len(path) == 1:
-            version = self.objects[path[0]].cls.VERSION
-            out.append((path, [("ver", version)] if version else []))
+            out.append((path, _version(self.objects[path[0]].cls, lwm2m)))
             if depth is None or depth > 0:
                 for instance in self.instances(path[0]):
                     self._links_instance(out, instance, 1 if depth is None else depth - 1)
@@ -483,6 +484,12 @@ class Model:
         if depth > 0:
             for riid in sorted(value):
                 out.append((path + (riid,), []))
+
+
+def _version(cls, lwm2m):
+    # The link attributes that say an object's version; a new list, since more may follow.
+    version = lwm2m == "1.1" and cls.VERSION_1_1 or cls.VERSION
+    return [("ver", version)] if version else []
 
 
 def _put(nodes, path, row, value):

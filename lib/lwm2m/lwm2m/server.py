@@ -233,7 +233,7 @@ class Dispatcher:
                     raise Error(BAD_REQUEST)
                 if not 0 <= depth <= 3:
                     raise Error(BAD_REQUEST)
-        links = self.model.links(path, depth)
+        links = self.model.links(path, depth, lwm2m=account.registration.version)
         for where, attributes in links:
             attributes.extend(account.reporting.attributes_of(where))
         msg = Message(CONTENT)

@@ -22,6 +22,7 @@ class Device(Instance):
 
     OID = 3
     VERSION = "1.2"
+    VERSION_1_1 = "1.1"
     TABLE = (
         (0, R, STRING, "manufacturer"),
         (1, R, STRING, "model_number"),

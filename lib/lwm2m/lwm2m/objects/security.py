@@ -15,6 +15,7 @@ class Security(Instance):
 
     OID = 0
     VERSION = "1.2"
+    VERSION_1_1 = "1.1"
     MULTIPLE = True
     TABLE = (
         (0, MANDATORY, STRING, "uri"),

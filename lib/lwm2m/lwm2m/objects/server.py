@@ -15,6 +15,7 @@ class Server(Instance):
 
     OID = 1
     VERSION = "1.2"
+    VERSION_1_1 = "1.1"
     MULTIPLE = True
     TABLE = (
         (0, R | MANDATORY, INTEGER, "ssid"),
