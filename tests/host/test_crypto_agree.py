@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 SCRIPT = Path(__file__).with_name("agree_crypto.py")
 AES = ("default", "native", "viper", "own")
-SHA = ("default",)
+SHA = ("default", "viper")
 
 
 def seeded():

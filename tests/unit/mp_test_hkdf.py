@@ -1,6 +1,7 @@
 # HMAC and HKDF: the vectors of RFC 4231 and RFC 5869, and misuse.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
+import sys
 from binascii import unhexlify
 
 import hkdf
@@ -84,6 +85,46 @@ def test_the_users_own_sha256():
     test_rfc5869_appendix_a(own)  # a constructor
     assert calls
     test_rfc4231(hashlib)  # a module that has it
+
+
+def test_vectors_in_viper():
+    from hkdf import viper
+
+    test_rfc5869_appendix_a(viper)
+    test_rfc4231(viper)
+
+
+def test_viper_is_taken_where_hashlib_lacks_sha256():
+    sys.modules["hashlib"] = sys
+    test_rfc5869_appendix_a()
+    assert "hkdf.viper" in sys.modules
+
+
+def test_viper_sha256_as_hashlib_has_it():
+    import hashlib
+
+    from hkdf import viper
+
+    data = bytes(i * 7 & 0xFF for i in range(300))
+    for n in range(300):
+        want = hashlib.sha256(data[:n]).digest()
+        equal(viper.sha256(data[:n]).digest(), want)
+        h = viper.sha256()
+        h.update(data[: n // 3])
+        h.update(memoryview(data)[n // 3 : n - n // 4])
+        h.update(bytearray(data[n - n // 4 : n]))
+        equal(h.digest(), want)
+
+
+def test_a_wrong_sha256_is_not_used():
+    from hkdf import viper
+
+    first = viper._H
+    viper._H = "00" + first[2:]
+    for _ in range(2):
+        assert "viper" in str(raises(RuntimeError, hkdf.hkdf, b"key", 32, sha256=viper))
+    viper._H = first
+    hkdf.hkdf(b"key", 32, sha256=viper)
 
 
 def test_lengths():
