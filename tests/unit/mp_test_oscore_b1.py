@@ -136,6 +136,7 @@ def test_clean_stop_keeps_the_window():
     raises(m.Error, server.seal_request, get("a"))
 
     server = account(SERVER, CLIENT, "b1", flash=flash)
+    assert server.ctx.window.bits < 1 << Limits.window
     equal(raises(m.SecurityError, server.open_request, wire(used)).text, "replayed")
     assert same(serve(server, wire(late))[0], get("late"))
     # the window in flash is spent: a power cut now must not bring it back
