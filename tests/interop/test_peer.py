@@ -158,6 +158,32 @@ def test_every_operation_sealed(leshan, name):
     operations(leshan, name, sealed_device)
 
 
+@pytest.mark.parametrize(
+    "link,path,number",
+    [("</1>;ver=1.2,</1/0>", "/1/0/1", b"\xc1\x01\x05"), ("</1/0>", "/1/0/1", b"\xc1\x01\x05"),
+     ("</3303/0>", "/3303/0/5700", bytes.fromhex("e81644084014000000000000"))],
+)  # fmt: skip
+def test_the_model_gives_the_type(leshan, name, link, path, number):
+    bench = Bench(lambda: Message(code=CHANGED))
+    with RawDevice(("127.0.0.1", leshan.coap), None, bench) as device:
+        device.register(name, link)
+        leshan.events.wait_for("REGISTRATION", name)
+        leshan.write(name, path, 5, "TLV")
+        assert bench.seen[0][4] == number
+
+
+def test_without_a_model_the_type_must_be_said(leshan, name):
+    bench = Bench(lambda: Message(code=CHANGED))
+    with RawDevice(("127.0.0.1", leshan.coap), None, bench) as device:
+        device.register(name, "</26241>;ver=1.0,</26241/0>")
+        leshan.events.wait_for("REGISTRATION", name)
+        with pytest.raises(PeerError) as e:
+            leshan.write(name, "/26241/0/1", 5)
+        assert e.value.http == 400 and bench.seen == []
+        assert leshan.write(name, "/26241/0/1", Typed("integer", 5)).code == "2.04"
+        assert bench.seen[0][4] == b"\xc1\x01\x05"
+
+
 def test_what_a_device_refuses_is_an_answer(leshan, name):
     with plain_device(leshan, name):
         got = leshan.read(name, "/3/0/77")

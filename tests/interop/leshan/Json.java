@@ -257,7 +257,7 @@ final class Json {
         ResourceModel row = path.getResourceId() == null ? null
                 : model.getResourceModel(path.getObjectId(), path.getResourceId());
         if (row == null)
-            throw new IllegalArgumentException("no \"type\", and no model of " + path);
+            throw new IllegalArgumentException("no \"type\", and no model of " + path + " in the version registered");
         return row.type;
     }
 

@@ -1,6 +1,6 @@
-// The objects that Leshan's own jar does not know: 3303 (IPSO Temperature) and 3442 (LwM2M 1.1 Test Object).
+// The objects that Leshan's own jar does not know: Server 1.2, 3303 (IPSO Temperature), 3442 (LwM2M 1.1 Test Object).
 // MIT license; Copyright (c) 2026 the microlwm2m authors
-// Resource numbers, types and operations: the OMA registry's entries for 3303 1.1 and 3442 1.0.
+// Resource numbers, types and operations: the OMA registry's entries for 1 1.2, 3303 1.1 and 3442 1.0.
 
 import java.util.ArrayList;
 import java.util.List;
@@ -14,15 +14,38 @@ final class Models {
     private Models() {
     }
 
-    /** All that the jar brings (objects 0 to 7 and 21, every version) and the two below. */
+    /** All that the jar brings (objects 0 to 7 and 21, every version but Server 1.2) and those below. */
     static List<ObjectModel> all() {
         List<ObjectModel> models = new ArrayList<>(ObjectLoader.loadAllDefault());
+        for (ObjectModel m : List.copyOf(models)) {
+            if (m.id == 1 && m.version.equals("1.1"))
+                models.add(server(m));
+        }
         // Leshan looks a model up by the version in the client's link and knows none for an unlisted version:
         // a client that leaves ver= out means 1.0.
         models.add(temperature("1.0"));
         models.add(temperature("1.1"));
         models.add(testObject());
         return models;
+    }
+
+    /** Server 1.2 is Server 1.1 with four more resources, and rights at 13 to 20 that 1.1 left to Bootstrap. */
+    private static ObjectModel server(ObjectModel before) {
+        List<ResourceModel> rows = new ArrayList<>(before.resources.values());
+        rows.removeIf(r -> r.id >= 13 && r.id <= 20);
+        rows.add(single(13, "Registration Priority Order", Operations.R, Type.UNSIGNED_INTEGER));
+        rows.add(single(14, "Initial Registration Delay Timer", Operations.RW, Type.UNSIGNED_INTEGER));
+        rows.add(single(15, "Registration Failure Block", Operations.R, Type.BOOLEAN));
+        rows.add(single(16, "Bootstrap on Registration Failure", Operations.R, Type.BOOLEAN));
+        rows.add(single(17, "Communication Retry Count", Operations.RW, Type.UNSIGNED_INTEGER));
+        rows.add(single(18, "Communication Retry Timer", Operations.RW, Type.UNSIGNED_INTEGER));
+        rows.add(single(19, "Communication Sequence Delay Timer", Operations.RW, Type.UNSIGNED_INTEGER));
+        rows.add(single(20, "Communication Sequence Retry Count", Operations.RW, Type.UNSIGNED_INTEGER));
+        rows.add(row(24, "Alternate APN Links", Operations.RW, true, Type.OBJLNK));
+        rows.add(row(25, "Supported Server Versions", Operations.RW, true, Type.STRING));
+        rows.add(single(26, "Default Notification Mode", Operations.RW, Type.INTEGER));
+        rows.add(single(27, "Profile ID Hash Algorithm", Operations.RW, Type.UNSIGNED_INTEGER));
+        return new ObjectModel(1, before.name, "", "1.2", true, true, rows);
     }
 
     private static ObjectModel temperature(String version) {
