@@ -256,7 +256,7 @@ def test_malformed_datagrams():
     equal(me.counters.errors, 0)
 
 
-def test_too_long_a_datagram_is_dropped():
+def test_too_long_a_datagram_is_rejected():
     net, me = alone(content, max_datagram=100)
     request = Message(PUT, mid=1, payload=bytes(95))
     me.receive(encode(request), "peer", net.now)
@@ -264,7 +264,10 @@ def test_too_long_a_datagram_is_dropped():
     request.payload = bytes(96)
     request.mid = 2
     me.receive(encode(request), "peer", net.now)
-    equal((len(net.sent), me.counters.dropped), (1, 1))
+    equal((net.sent[1][3], me.counters.dropped), (unhex("70000002"), 1))
+    for first in (0x50, 0x60, 0x70, 0x80, 0x00):
+        me.receive(bytes([first, 1, 0, 3]) + bytes(200), "peer", net.now)
+    equal((len(net.sent), me.counters.dropped), (2, 6))
 
 
 def test_duplicates_are_answered_with_the_same_bytes():
@@ -380,6 +383,16 @@ def test_exchanges_are_bounded():
     for _ in range(3):
         me.ping("peer", net.now, pongs.append)
     equal(pongs, [False, False])
+
+
+def test_queue_goes_on_after_a_cancel():
+    net, me = alone()
+    first = me.request(get("a"), "peer", net.now, Calls())
+    me.request(get("b"), "peer", net.now, Calls())
+    me.cancel(first)
+    equal((me.next_wakeup(), len(net.sent)), (net.now, 1))
+    net.run(0)
+    equal(decode(net.sent[1][3]).path(), ["b"])
 
 
 def test_cancel():

@@ -29,8 +29,8 @@ class Driver:
         self._wake = None
 
     def kick(self):
-        """Look at the deadlines again: to be called after endpoint.request(), notify() and
-        respond() from outside a handler or callback."""
+        """Look at the deadlines again: to be called after endpoint.request(), cancel(),
+        notify() and respond() from outside a handler or callback."""
         wake = self.endpoint.next_wakeup()
         if wake is not None and (self._wake is None or wake < self._wake):
             self._wake = wake
@@ -87,6 +87,7 @@ class Driver:
             await done.wait()
         except asyncio.CancelledError:
             self.endpoint.cancel(exchange)
+            self.kick()
             raise
         if result[1] is not None:
             raise ResponseError(result[1])

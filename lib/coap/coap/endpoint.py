@@ -382,7 +382,8 @@ class Endpoint(Messaging):
 
     def cancel(self, exchange):
         """Forget an exchange; its on_response gets "cancelled". Notifications that come later
-        are answered with a Reset, which tells the server."""
+        are answered with a Reset, which tells the server. What waits behind it begins at the
+        next poll(), which is due at once."""
         if exchange in self.exchanges:
             exchange.finish(self, None, "cancelled")
 

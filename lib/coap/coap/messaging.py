@@ -60,7 +60,10 @@ class Messaging:
         self.now = now
         try:
             if len(data) > self.params.max_datagram:
+                # The end of it may be cut off: nothing but the header counts.
                 self.counters.dropped += 1
+                if data[0] & 0xF0 == 0x40:
+                    self._empty(_RST, data[2] << 8 | data[3], peer)
                 return
             try:
                 msg = decode(data)
@@ -265,6 +268,9 @@ class Messaging:
             else:
                 i += 1
         self.blocks.expire(now)
+        if self._queue:
+            # The one in front may have been cancelled.
+            self._start_next(now)
         return self.next_wakeup()
 
     def _expired(self, owner, now):
@@ -278,6 +284,9 @@ class Messaging:
     def next_wakeup(self):
         """When poll() has to be called next, in ms of the clock, or None for never."""
         wake = None
+        for owner in self._queue:
+            if self._turn(owner.peer):
+                return self.now
         for owner in self._flying:
             if wake is None or owner.due < wake:
                 wake = owner.due
