@@ -5,6 +5,7 @@
 # objects to the client, and writes one line per event to the console.
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -112,6 +113,10 @@ def main(reboot=None):
 
     Returns 0 when it was stopped, 1 when there is nothing that it could do.
     """
+    # Collect long before the heap is full: otherwise what stays comes to lie all over
+    # it, and one day nothing of a few kilobytes fits in between.
+    gc.collect()
+    gc.threshold((gc.mem_free() + gc.mem_alloc()) // 8)
     if reboot is None:
         from machine import reset as reboot
     try:

@@ -45,6 +45,9 @@ def main():
     except ValueError as e:
         print("microlwm2m device: " + str(e), file=sys.stderr)
         return 1
+    # Here modules come from source, and compiling leaves a lot behind: the sooner it is
+    # collected, the closer together lies what stays (see lwm2m_app.main).
+    gc.threshold(32768)
     kept = set(sys.modules)
     try:
         status = None
