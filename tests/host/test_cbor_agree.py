@@ -19,8 +19,8 @@ def seeded():
     return random.Random(seed)
 
 
-def ask(micropython, datas, items=100000):
-    lines = [d.hex() or "-" for d in datas]
+def ask(micropython, inputs, items=100000):
+    lines = [d.hex() or "-" for d in inputs]
     done = micropython.run(SCRIPT, DEPTH, items, heap="2M", input="\n".join(lines) + "\n", timeout=100)
     assert done.returncode == 0, done.stderr
     answers = done.stdout.split("\n")[:-1]
@@ -145,10 +145,10 @@ def shortest(obj):
 def test_objects_agree(micropython):
     r = seeded()
     objects = [random_object(r) for _ in range(1500)]
-    datas = [cbor2.dumps(obj) if r.randrange(2) else loose(r, obj) for obj in objects]
-    for obj, data in zip(objects, datas):
+    inputs = [cbor2.dumps(obj) if r.randrange(2) else loose(r, obj) for obj in objects]
+    for obj, data in zip(objects, inputs):
         assert same(cbor2.loads(data), obj), "the test's own encoder is wrong"
-    for obj, data, answer in zip(objects, datas, ask(micropython, datas)):
+    for obj, data, answer in zip(objects, inputs, ask(micropython, inputs)):
         assert answer[:2] == "= ", (answer[:100], data.hex())
         again = bytes.fromhex(answer[2:])
         assert same(cbor2.loads(again), obj), (again.hex(), data.hex())
@@ -221,15 +221,15 @@ def mutated(r, data):
 
 def test_what_is_malformed_agrees_and_raises_one_error(micropython):
     r = seeded()
-    datas = []
-    while len(datas) < 3000:
+    inputs = []
+    while len(inputs) < 3000:
         obj = random_object(r)
         data = mutated(r, loose(r, obj))[:600] if r.randrange(4) else r.randbytes(r.randrange(20))
-        datas.append(data)
+        inputs.append(data)
     # What RFC 8949 calls well-formed but cannot be an object here: said in words.
     invalid = ("! text is not UTF-8", "! a key is", "! mantissa", "! number too large", "! type ", "! not a")
     good = bad = 0
-    for data, answer in zip(datas, ask(micropython, datas)):
+    for data, answer in zip(inputs, ask(micropython, inputs)):
         try:
             end = well_formed(data)
         except Malformed:
@@ -245,6 +245,6 @@ def test_what_is_malformed_agrees_and_raises_one_error(micropython):
 
 def test_bounds_hold_on_the_way(micropython):
     r = seeded()
-    datas = [loose(r, [random_object(r) for _ in range(50)]) for _ in range(20)]
-    for answer in ask(micropython, datas, items=20):
+    inputs = [loose(r, [random_object(r) for _ in range(50)]) for _ in range(20)]
+    for answer in ask(micropython, inputs, items=20):
         assert answer.endswith("MAX_ITEMS"), answer
