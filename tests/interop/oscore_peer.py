@@ -1,7 +1,8 @@
 # A CoAP peer sealed with OSCORE, run by test_oscore_aiocoap.py under MicroPython.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
-# argv: server PORT RECORD, or client PORT RECORD. RECORD: the file that stands for flash.
+# argv: server PORT RECORD [AEAD [lossy]], or client alike. RECORD: the file that stands for
+# flash; lossy: for a network that wants many retransmissions, soon.
 # The server serves /hello, /echo, /counter (observable); the client takes one request a line
 # on stdin ("GET hello", "POST echo TEXT", "OBSERVE counter N", "SAVE") and prints one line.
 
@@ -19,6 +20,12 @@ from oscore import Account, Record
 
 SECRET = bytes(range(16))
 SALT = b"salt"
+
+
+def params():
+    if len(sys.argv) > 5:
+        return Params(max_body=70000, block_szx=6, ack_timeout_ms=40, max_retransmit=9)
+    return Params(max_body=70000)
 
 
 def record(path):
@@ -47,7 +54,7 @@ class Server:
     def __init__(self, port, hook):
         self.driver = Driver(UDP(resolve("127.0.0.1", port)))
         self.driver.endpoint = Endpoint(
-            self.driver.transport.sendto, os.urandom, self.handle, hook, Params(max_body=70000)
+            self.driver.transport.sendto, os.urandom, self.handle, hook, params()
         )
         self.observation = None
 
@@ -123,7 +130,7 @@ async def observe(driver, peer, msg, wanted):
 async def client(port, hook):
     driver = Driver(UDP())
     driver.endpoint = Endpoint(
-        driver.transport.sendto, os.urandom, None, hook, Params(max_body=70000)
+        driver.transport.sendto, os.urandom, None, hook, params()
     )
     asyncio.create_task(driver.run())
     asyncio.create_task(lines())
@@ -142,7 +149,7 @@ async def client(port, hook):
             continue
         msg.payload = words[2].encode() if len(words) > 2 else b""
         try:
-            response = await driver.request(msg, peer, timeout_ms=20000)
+            response = await driver.request(msg, peer, timeout_ms=90000)
             print(m.describe(response.code), str(response.payload, "utf-8"))
         except ResponseError as e:
             print("error", e.args[0])

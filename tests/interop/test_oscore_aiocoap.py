@@ -4,6 +4,7 @@
 
 import asyncio
 import json
+import secrets
 import socket
 from pathlib import Path
 
@@ -13,6 +14,8 @@ import aiocoap.oscore_sitewrapper
 import aiocoap.resource
 import pytest
 from aiocoap.credentials import CredentialsMap
+from aiocoap.numbers.constants import TransportTuning
+from proxy import Faults, Proxy
 
 PEER = Path(__file__).with_name("oscore_peer.py")
 AEADS = {
@@ -336,5 +339,73 @@ def test_wrong_keys_are_a_plain_error(peer, tmp_path):
         async with Server(port, context(tmp_path / "s", "S", "C", 30)):
             client = peer("client", port, tmp_path / "record", 10)
             assert await client.ask("GET hello") == "error plain"
+
+    asyncio.run(run())
+
+
+# ---- 20 % lost, and doubled, late, swapped
+
+
+@pytest.fixture
+def lossy(monkeypatch):
+    """lossy(port): the port of a proxy to it that spoils datagrams."""
+    monkeypatch.setattr(TransportTuning, "ACK_TIMEOUT", 0.04)
+    monkeypatch.setattr(TransportTuning, "MAX_RETRANSMIT", 9)
+    proxies = []
+
+    def start(port):
+        seed = secrets.randbelow(1 << 32)
+        print("seed", seed)
+        faults = Faults(seed, lose=0.2, twice=0.1, delay=0.1, swap=0.1, delay_s=0.05)
+        proxies.append(Proxy(("127.0.0.1", port), faults))
+        return proxies[-1].port
+
+    yield start
+    for p in proxies:
+        p.close()
+
+
+@pytest.mark.timeout(300)
+def test_aiocoap_as_client_on_a_bad_network(peer, tmp_path, lossy):
+    port = free_port()
+    server = peer("server", port, tmp_path / "record", 10, "lossy")
+    proxy = lossy(port)
+
+    async def run(server):
+        async with Client(proxy, context(tmp_path / "c", "C", "S")) as client:
+            for _ in range(10):
+                assert await client.get("hello") == ("2.05 Content", "hello, sealed")
+            response = await client.ask(aiocoap.POST, "echo", LONG.encode()).response
+            assert response.payload.decode() == LONG
+            server.kill()
+            server = peer("server", port, tmp_path / "record", 10, "lossy")
+            assert (await client.get("hello"))[1] == "hello, sealed"
+            request = client.ask(aiocoap.GET, "counter", observe=0)
+            seen = [int((await request.response).payload)]
+            async for notification in request.observation:
+                seen.append(int(notification.payload))
+                if len(seen) == 20:
+                    break
+            assert seen == sorted(set(seen))
+
+    asyncio.run(run(server))
+
+
+@pytest.mark.timeout(300)
+def test_aiocoap_as_server_on_a_bad_network(peer, tmp_path, lossy):
+    port = free_port()
+    proxy = lossy(port)
+
+    async def run():
+        async with Server(port, context(tmp_path / "s", "S", "C")):
+            client = peer("client", proxy, tmp_path / "record", 10, "lossy")
+            for _ in range(10):
+                assert await client.ask("GET hello") == "2.05 hello, sealed"
+            assert await client.ask("POST echo " + LONG) == "2.04 " + LONG
+            client.kill()
+            client = peer("client", proxy, tmp_path / "record", 10, "lossy")
+            assert await client.ask("GET hello") == "2.05 hello, sealed"
+            seen = [int(n) for n in (await client.ask("OBSERVE counter 20")).split()]
+            assert len(seen) == 20 and seen == sorted(set(seen))
 
     asyncio.run(run())

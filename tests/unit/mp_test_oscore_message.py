@@ -2,11 +2,16 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 sections 4, 5, 6 and 8
 
+import gc
+
 import coap.message as m
 from check import equal, raises
 from oscore import Account, Limits, validate
 from oscore.message import decode_option, encode_option, seal
 from oscorepair import (
+    CLIENT,
+    SERVER,
+    Flash,
     account,
     content,
     exchange,
@@ -520,6 +525,21 @@ def test_wiped_account_does_nothing():
     raises(m.SecurityError, client.open_request, wire(server.seal_request(get("a"))[0]))
     equal(client.state, "new")
     equal(client.housekeep(), False)
+
+
+def test_nothing_stays_of_an_exchange():
+    flash = Flash()
+    client, server = account(policy="b1", flash=flash), account(SERVER, CLIENT, "b1")
+    used = []
+    with forging():
+        for n in (300, 10, 1000):  # Partial IVs of one and of two bytes have come by then
+            for _ in range(n):
+                exchange(client, server)
+                client.housekeep()
+                flash.history.clear()
+            gc.collect()
+            used.append(gc.mem_alloc())
+    assert used[2] <= used[1], used
 
 
 def test_nothing_secret_is_printed():
