@@ -99,9 +99,17 @@ def make_client(reboot, store=None, counters=None, **kw):
     return client, lwm2m_product
 
 
+async def _run_product(client, product):
+    # When it fails the device stays where it can be reached.
+    try:
+        await product.run(client)
+    except Exception as e:
+        client.on_error(e)
+
+
 async def serve(client, product):
     """Run client and product until the client stops."""
-    running = asyncio.create_task(product.run(client))
+    running = asyncio.create_task(_run_product(client, product))
     try:
         await client.run()
     finally:

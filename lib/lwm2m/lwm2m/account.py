@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 section 6.2
 
-from coap.message import Message, Error
+from coap.message import Message, Error, INTERNAL
 from .registration import Registration
 from .reporting import Reporting
 from .server import HIDDEN, DEFAULT_FORMAT
@@ -25,7 +25,7 @@ class Account(Session):
         """In words, for a person at the REPL."""
         r = self.registration
         if r.registered:
-            words = "registered as /" + "/".join([s.decode() for s in r.location])
+            words = "registered as " + r.place()
         elif self.pending:
             words = "registering" if r.asked else "agreeing on keys"
         elif r.disabled_until is not None:
@@ -117,6 +117,9 @@ class Account(Session):
                 msg = self.client.dispatcher.content(observation.path, observation.accept)
         except Error as e:
             msg = Message(e.code)
+        except Exception as e:  # of what the application reads
+            self.client.on_error(e)
+            msg = Message(INTERNAL)
         self.endpoint.notify(observation.handle, msg, now, confirmable)
         if msg.code >> 5 != 2:  # a last word: what was observed is gone
             self.endpoint.forget(observation.handle)

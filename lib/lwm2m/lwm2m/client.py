@@ -22,6 +22,12 @@ _NO_LINK = const(65535)
 CONFIG = (0, 1, 2, 21)
 # How long stop() waits for answers to De-register, in ms.
 _LEAVE_MS = const(5000)
+# A fault that comes again and again: how often it is said, and how soon what failed
+# in the driver is tried again, in ms.
+_REPEAT_MS = const(60000)
+_FAULT_MS = const(1000)
+# Datagrams taken in one go before the others have their turn.
+_BURST = const(8)
 
 
 def parse_uri(uri):
@@ -94,6 +100,8 @@ class Client:
         self._event = None
         self._until = None
         self._stop = False
+        self._fault = None
+        self._fault_at = 0
 
     # --- set-up
 
@@ -198,8 +206,21 @@ class Client:
         self.log("%s: %s" % (account.name, text) if account else text)
 
     def on_error(self, exc):
-        """A fault in a handler or an object of the application: said, answered 5.00."""
-        self.say(None, "fault: %s: %s" % (type(exc).__name__, exc))
+        """A fault in a handler or an object of the application: said, answered 5.00. The
+        same again is not said for a minute."""
+        text = "fault: %s: %s" % (type(exc).__name__, exc)
+        now = self.now()
+        if text != self._fault or now - self._fault_at >= _REPEAT_MS:
+            self._fault = text
+            self._fault_at = now
+            self.say(None, text)
+
+    def guarded(self, function, *args):
+        """Call what belongs to the application: a fault of it stops nothing."""
+        try:
+            return function(*args)
+        except Exception as e:
+            self.on_error(e)
 
     def connect(self, account):
         """Open the account's socket; False when its host cannot be found."""
@@ -284,7 +305,11 @@ class Client:
                         session.leave(now)
                 until = left
                 for session in self._sessions():
-                    wake = session.poll(now)
+                    try:
+                        wake = session.poll(now)
+                    except Exception as e:
+                        self.on_error(e)
+                        wake = now + _FAULT_MS
                     if wake is not None and (until is None or wake < until):
                         until = wake
                 if left is not None and (now >= left or not self._registered()):
@@ -334,8 +359,9 @@ class Client:
         # The one task that reads this socket.
         while account.transport is transport:
             await readable(transport.sock)
-            while True:
-                got = transport.recvfrom(self.params.max_datagram)
+            for _ in range(_BURST):
+                # One byte more than is taken, so that a longer one is seen as such.
+                got = transport.recvfrom(self.params.max_datagram + 1)
                 if got is None:
                     break
                 account.receive(got[0], got[1], self.now())

@@ -65,6 +65,15 @@ class Registration:
     def registered(self):
         return self.location is not None
 
+    def place(self):
+        """The location as text, of printable characters whatever the server chose."""
+        text = ""
+        for segment in self.location:
+            text += "/"
+            for c in segment:
+                text += chr(c) if 32 < c < 127 else "%%%02X" % c
+        return text
+
     def next(self, now):
         """The message that is due, or None."""
         if self.asked or self.wake is None or now < self.wake:
@@ -152,8 +161,8 @@ class Registration:
         self.location = location
         self.tries = 0
         self.say(
-            "registered location=/%s lifetime=%d lwm2m=%s"
-            % ("/".join([s.decode() for s in location]), self.lifetime, self.version)
+            "registered location=%s lifetime=%d lwm2m=%s"
+            % (self.place(), self.lifetime, self.version)
         )
         self._schedule(now)
 

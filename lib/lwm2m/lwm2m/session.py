@@ -90,7 +90,7 @@ class Session:
     def poll(self, now):
         """Do what is due; the time of the next wake-up, or None."""
         while self._after:
-            self._after.pop(0)()
+            self.client.guarded(self._after.pop(0))
         m = self.machine
         if self.pending is None and m.asked is None and m.wake is not None and m.wake <= now:
             self._advance(now)
@@ -130,7 +130,12 @@ class Session:
             return self._agree(now)
         if self.endpoint is None and not m.leaving and not self.client.connect(self):
             return m.failed(now, "connect", "no way to " + self.security.uri)
-        msg = m.next(now)
+        try:
+            msg = m.next(now)
+        except Exception as e:  # the list of objects does not fit, or there is no memory
+            self.client.on_error(e)
+            m.asked = None
+            return m.failed(now, "request", "it cannot be made")
         if msg:
             self._request(msg, now, self._machine_answered)
 

@@ -1,0 +1,8 @@
+# What the tests with faults share: a device, the bench server and the line between them.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+
+import pytest
+
+pytest.register_assert_rewrite("faults.rig")
+
+from faults.rig import bench, rig, seed, shared_bench, template  # noqa: E402, F401
