@@ -79,20 +79,20 @@ class Device:
         os.close(self._pipe)
         self._pipe = None
 
-    async def says(self, pattern, timeout):
-        """The match of the next line, of those not looked at yet, that pattern is found in."""
+    async def says(self, text, timeout):
+        """What follows `text` in the next line, of those not looked at yet, that has it."""
         try:
-            return await asyncio.wait_for(self._says(pattern), timeout)
+            return await asyncio.wait_for(self._says(text), timeout)
         except asyncio.TimeoutError:
-            raise Failed("the device did not say %r within %g s" % (pattern, timeout)) from None
+            raise Failed('no "%s" from the device within %g s' % (text, timeout)) from None
 
-    async def _says(self, pattern):
+    async def _says(self, text):
         while True:
             for line in self.log[self._seen :]:
                 self._seen += 1
-                found = re.search(pattern, line)
+                _, found, rest = line.partition(text)
                 if found:
-                    return found
+                    return rest
             if self._pipe is None:
                 raise Failed("the device has ended with %s" % await self.process.wait())
             self._news.clear()
