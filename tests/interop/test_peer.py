@@ -360,6 +360,22 @@ def test_new_keys_replace_the_old_context(leshan, name):
         assert device.register(name, third=True).code == CREATED
 
 
+def test_a_request_1_of_wrong_keys_blocks_the_account_until_it_is_set_anew(leshan, name):
+    # Californium 3.12 and 4.0 enter B.2 before the tag is verified, and leave only with an answer:
+    # the right keys are refused too from then on. A test that uses wrong keys sets the account anew.
+    sender, recipient, secret = keys = account()
+    give(leshan, name, keys)
+    with RawDevice(("127.0.0.1", leshan.coap), (sender, recipient, bytes(16))) as device:
+        assert str(device.b2_first().code) == "4.00 Bad Request"
+    with RawDevice(("127.0.0.1", leshan.coap), keys) as device:
+        for _ in range(3):
+            assert str(device.b2_first().code) == "4.01 Unauthorized" and device.outer[-1].opt.oscore is None
+        leshan.delete_account(name)
+        give(leshan, name, keys)
+        assert str(device.b2_first().code) == "4.01 Unauthorized" and device.outer[-1].opt.oscore is not None
+        assert device.register(name, third=True).code == CREATED
+
+
 @pytest.mark.parametrize("wrong", [{"aead": 1}, {"aead": 24}, {"hkdf": 5}, {"recipient_id": ""}, {"master_secret": ""},
                                    {"master_secret": "0"}, {"sender_id": "00" * 8}])  # fmt: skip
 def test_unusable_accounts_are_refused(leshan, name, wrong):
