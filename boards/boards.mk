@@ -1,7 +1,7 @@
 # Emulated boards, built from Debian's source packages into build/boards and tested there.
 .PHONY: boards test-boards
 boards: $(STAMP)
-	@$(BIN)/python boards/build.py $(BOARDS)
+	@$(BIN)/python boards/images.py $(BOARDS)
 
 test-boards: boards
 	$(PYTEST) tests/boards $(ARGS)

@@ -1,6 +1,8 @@
-# Frozen into the emulated boards: the disk, asyncio, the firmware, a network for those without.
+# Frozen into the emulated boards: the disk, a network, asyncio, the firmware.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
+# ruff: noqa: F821
 
-freeze("common/modules")
+module("_boot.py", base_path="common/modules")
+module("socket.py", base_path="common/modules", opt=3)
 include("$(MPY_DIR)/extmod/asyncio")
 include("../../firmware/manifest.py")

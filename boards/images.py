@@ -1,9 +1,9 @@
 # Builds the emulated boards from Debian's source packages, into build/boards.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
-# build.py [BOARD...]     builds what is not up to date: build/boards/BOARD/firmware.elf or .uf2
-# build.py --need [...]   only says what is missing on this machine
-# build.py --fetch        only downloads
+# images.py [BOARD...]     builds what is not up to date: build/boards/BOARD/firmware.elf or .uf2
+# images.py --need [...]   only says what is missing on this machine
+# images.py --fetch        only downloads
 #
 # Exit 77: something is missing on the machine; stderr names it with its apt package. Nothing is
 # installed and nothing outside build/boards is written: apt gets a state of its own there.
@@ -173,8 +173,10 @@ def mirror():
 
 def digest(path):
     with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest() if sys.version_info >= (3, 11) else (
-            hashlib.sha256(f.read()).hexdigest()
+        return (
+            hashlib.file_digest(f, "sha256").hexdigest()
+            if sys.version_info >= (3, 11)
+            else (hashlib.sha256(f.read()).hexdigest())
         )
 
 
@@ -286,7 +288,9 @@ def emulator():
     folder.mkdir(parents=True, exist_ok=True)
     for file in ("package.json", "package-lock.json"):
         shutil.copy(source / file, folder / file)
-    run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], "npm", cwd=folder)
+    run(
+        ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], "npm", cwd=folder
+    )
     stamp.write_text(lock)
 
 
@@ -381,7 +385,11 @@ def build(board):
         ]
     else:
         command += ["BOARD=" + board, "MBEDTLS=%s" % (tree / "lib" / "mbedtls"), *args]
-    env = dict(os.environ, MICROPY_MPYCROSS=str(mpy_cross()), MICROPY_MPYCROSS_DEPENDENCY="")
+    # The tree lies inside this checkout, whose commits are not MicroPython's.
+    env = dict(
+        os.environ, MICROPY_GIT_TAG="v1.25.0", MICROPY_GIT_HASH="", SOURCE_DATE_EPOCH="1744675200"
+    )
+    env.update(MICROPY_MPYCROSS=str(mpy_cross()), MICROPY_MPYCROSS_DEPENDENCY="")
     for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):  # our own make is not that one's parent
         env.pop(name, None)
     run(command, "make (%s)" % board, log=out / "log", env=env)
@@ -422,9 +430,11 @@ def size(board):
     """Bytes of flash that the image takes."""
     if BOARDS[board][0] == "rp2":
         return (OUT / board / "work" / "firmware.bin").stat().st_size
-    out = subprocess.run(
-        [cross(board) + "size", str(image(board))], capture_output=True, text=True
-    ).stdout.split("\n")[1].split()
+    out = (
+        subprocess.run([cross(board) + "size", str(image(board))], capture_output=True, text=True)
+        .stdout.split("\n")[1]
+        .split()
+    )
     return int(out[0]) + int(out[1])
 
 
