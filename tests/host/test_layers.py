@@ -31,7 +31,7 @@ NARROW = {
 # No core may sleep, open a socket or know a board.
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "select", "machine", "network", "esp", "esp32"}
 SHELLS = {
-    "coap/transport.py", "coap/aio.py", "lwm2m/client.py", "flashstore/nvs.py",
+    "coap/transport.py", "coap/dtls.py", "coap/aio.py", "lwm2m/client.py", "flashstore/nvs.py",
 }
 
 

@@ -14,6 +14,7 @@ _attrs = {
     "Observation": "observe",
     "UDP": "transport",
     "Clock": "transport",
+    "DTLS": "dtls",
     "Driver": "aio",
 }
 
