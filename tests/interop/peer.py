@@ -399,6 +399,13 @@ class Rest:
         path = ("/bs" if bootstrap else "") + "/security/clients"
         self.call("PUT", path + ("" if self.knows_types else "/"), {"endpoint": ep, "oscore": oscore})
 
+    def set_psk_account(self, ep, identity, key):
+        """An account of the device `ep` for DTLS with a pre-shared key: identity as text, key in
+        hex. It takes the place of any other of `ep`."""
+        details = {"identity": identity, "key": key}
+        body = {"endpoint": ep, "tls": {"mode": "psk", "details": details}}
+        self.call("PUT", "/security/clients" + ("" if self.knows_types else "/"), body)
+
     def delete_account(self, ep, bootstrap=False):
         """The OSCORE context goes with it; the registration stays listed."""
         self.call("DELETE", ("/bs" if bootstrap else "") + "/security/clients/" + ep)
@@ -435,12 +442,16 @@ class Peer(Rest):
     and a restart takes the same again. block: bodies above that many bytes go block-wise.
     ack_ms: ACK_TIMEOUT of the server. lwm2m: the newest version it takes ("1.1": a device that
     says 1.2 gets 4.12). awake_ms: when a client in queue mode falls asleep. log: Leshan's own level.
+    coaps: a port for DTLS with a pre-shared key, without OSCORE; None for none.
     """
 
     knows_types = True
 
-    def __init__(self, http=0, coap=0, bs=0, block=None, ack_ms=None, lwm2m=None, awake_ms=None, log="error"):
+    def __init__(self, http=0, coap=0, bs=0, block=None, ack_ms=None, lwm2m=None, awake_ms=None, log="error",
+                 coaps=None):  # fmt: skip
         self.ports = {"http": http, "coap": coap, "bs": bs}
+        if coaps is not None:
+            self.ports["coaps"] = coaps
         self._options = {"block": block, "ack": ack_ms, "lwm2m": lwm2m, "awake": awake_ms}
         self._log = log
         self._process = None
@@ -456,6 +467,10 @@ class Peer(Rest):
     @property
     def bs(self):
         return self.ports["bs"]
+
+    @property
+    def coaps(self):
+        return self.ports["coaps"]
 
     def __enter__(self):
         return self.start()

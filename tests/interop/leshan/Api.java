@@ -19,7 +19,9 @@
 //   PUT    /api/clients/EP/composite?nodeformat=SENML_CBOR {"/3/0/14": {"value": "+07"}}
 //   POST, DELETE /api/clients/EP/composite/observe?paths=...
 //   GET, PUT, DELETE /api/security/clients[/EP]                       accounts, {"endpoint", "oscore": {"sid", "rid",
-//   GET, PUT, DELETE /api/bs/security/clients[/EP]                      "msec", "msalt", "aead", "hkdf"}}, hex
+//   GET, PUT, DELETE /api/bs/security/clients[/EP]                      "msec", "msalt", "aead", "hkdf"}}, hex, or
+//                                                                      "tls": {"mode": "psk", "details":
+//                                                                        {"identity": text, "key": hex}}
 //   GET, POST, DELETE /api/bootstrap[/EP]   {"uri", "shortId", "lifetime", "delete": [...], "autoId", "format",
 //                                              "oscore": {sid and rid as the client has them}}
 //   GET    /api/event[?ep=EP]                                         events, as text/event-stream
@@ -390,6 +392,11 @@ final class Api implements HttpHandler {
         case "GET":
             ArrayNode all = Json.array();
             for (SecurityInfo info : store.getAll()) {
+                if (info.usePSK()) {
+                    all.addObject().put("endpoint", info.getEndpoint()).putObject("tls").put("mode", "psk")
+                            .putObject("details").put("identity", info.getPskIdentity());
+                    continue;
+                }
                 OscoreSetting s = info.getOscoreSetting(); // the Master Secret stays inside
                 all.addObject().put("endpoint", info.getEndpoint()).putObject("oscore") //
                         .put("sid", text(s.getSenderId())).put("rid", text(s.getRecipientId()))
@@ -398,6 +405,12 @@ final class Api implements HttpHandler {
             return all;
         case "PUT":
             JsonNode in = call.json();
+            if (in.has("tls")) {
+                JsonNode psk = in.path("tls").path("details");
+                store.add(SecurityInfo.newPreSharedKeyInfo(in.path("endpoint").asText(),
+                        psk.path("identity").asText(), Json.hex(psk.path("key").asText())));
+                return null;
+            }
             OscoreSetting setting = setting(in.path("oscore"));
             if (setting.getRecipientId().length == 0)
                 throw new IllegalArgumentException("rid is empty: Leshan cannot find such a client");

@@ -4,6 +4,8 @@
 //
 // java -Dhttp=9080 -Dcoap=6683 -Dbs=6783 -cp build/leshan-peer/cls:build/leshan-peer/lib/* LeshanPeer
 //   -Dhttp -Dcoap -Dbs   ports on 127.0.0.1, 0 or unsaid = any free one; "READY http=… coap=… bs=…" names them
+//   -Dcoaps              with it, a port for DTLS with a pre-shared key too, without OSCORE inside: the factory of M15
+//                        has no such layer (Relay.java adds DTLS to the port of -Dcoap)
 //   -Dblock=64           bodies above that many bytes go block-wise
 //   -Dack=300            ACK_TIMEOUT of the servers in ms (2000)
 //   -Dlwm2m=1.1          the newest LwM2M version taken; a newer one is refused with 4.12, as Leshan M18 does
@@ -40,6 +42,8 @@ import org.eclipse.californium.oscore.OSCoreCtx;
 import org.eclipse.californium.oscore.OSCoreCtxDB;
 import org.eclipse.californium.oscore.ObjectSecurityContextLayer;
 import org.eclipse.californium.oscore.ObjectSecurityLayer;
+import org.eclipse.californium.scandium.config.DtlsConfig;
+import org.eclipse.californium.scandium.dtls.cipher.CipherSuite;
 import org.eclipse.leshan.core.LwM2m;
 import org.eclipse.leshan.core.californium.oscore.cf.InMemoryOscoreContextDB;
 import org.eclipse.leshan.core.californium.oscore.cf.OscoreStore;
@@ -81,6 +85,7 @@ import org.eclipse.leshan.server.californium.bootstrap.endpoint.CaliforniumBoots
 import org.eclipse.leshan.server.californium.bootstrap.endpoint.coap.CoapOscoreBootstrapServerEndpointFactory;
 import org.eclipse.leshan.server.californium.endpoint.CaliforniumServerEndpointsProvider;
 import org.eclipse.leshan.server.californium.endpoint.coap.CoapOscoreServerEndpointFactory;
+import org.eclipse.leshan.server.californium.endpoint.coaps.CoapsServerEndpointFactory;
 import org.eclipse.leshan.server.endpoint.LwM2mServerEndpointsProvider;
 import org.eclipse.leshan.server.model.LwM2mModelProvider;
 import org.eclipse.leshan.server.model.VersionedModelProvider;
@@ -267,13 +272,19 @@ public final class LeshanPeer {
         }
     }
 
-    LeshanPeer(int coap, int bs) {
+    LeshanPeer(int coap, int bs, Integer coaps) {
         endpoint = new Endpoint(new InetSocketAddress(LOOPBACK, coap));
         CaliforniumServerEndpointsProvider.Builder endpoints = new CaliforniumServerEndpointsProvider.Builder();
         LeshanServerBuilder builder = new Builder();
         builder.setSecurityStore(accounts);
         builder.setObjectModelProvider(new VersionedModelProvider(Models.all()));
         builder.setClientAwakeTimeProvider(new StaticClientAwakeTimeProvider(Integer.getInteger("awake", 93_000)));
+        if (coaps != null) // MicroPython's mbed TLS has no CCM_8, which would be the default
+            endpoints.addEndpoint(new CoapsServerEndpointFactory(
+                    EndpointUriUtil.createUri("coaps", new InetSocketAddress(LOOPBACK, coaps)), null, null,
+                    dtls -> dtls.set(DtlsConfig.DTLS_CIPHER_SUITES,
+                            List.of(CipherSuite.TLS_PSK_WITH_AES_128_GCM_SHA256)),
+                    null));
         builder.setEndpointsProviders(endpoints.setConfiguration(LeshanPeer::configure).addEndpoint(endpoint).build());
         server = builder.build();
 
@@ -530,8 +541,9 @@ public final class LeshanPeer {
     }
 
     public static void main(String[] args) throws IOException {
-        int[] ports = ports("coap", "bs");
-        LeshanPeer peer = new LeshanPeer(ports[0], ports[1]);
+        boolean dtls = System.getProperty("coaps") != null;
+        int[] ports = dtls ? ports("coap", "bs", "coaps") : ports("coap", "bs");
+        LeshanPeer peer = new LeshanPeer(ports[0], ports[1], dtls ? ports[2] : null);
         HttpServer http = HttpServer.create(new InetSocketAddress(LOOPBACK, Integer.getInteger("http", 0)), 0);
         http.setExecutor(Executors.newCachedThreadPool());
         http.createContext("/api/", new Api(peer));
@@ -539,7 +551,7 @@ public final class LeshanPeer {
         if (!Boolean.getBoolean("hold"))
             peer.start();
         System.out.println("READY http=" + http.getAddress().getPort() + " coap=" + ports[0] + " bs="
-                + ports[1]);
+                + ports[1] + (dtls ? " coaps=" + ports[2] : ""));
         if (Boolean.getBoolean("stdin")) {
             while (System.in.read() >= 0) {
                 // whoever holds the other end is alive
