@@ -47,6 +47,9 @@ class Observation:
             raise OperationFailed(
                 "%s did not answer within %g s" % (self.key[0], timeout)
             ) from None
+        except asyncio.CancelledError:
+            self.end("cancelled", report=False)  # an answer that comes late is nobody's
+            raise
         except (OperationFailed, blocks.BlockError) as e:
             self.end(str(e), report=False)
             raise OperationFailed(str(e)) from None
