@@ -17,6 +17,7 @@ from lwm2m.objects.oscore import OSCORE
 from oscore import Account, Fresh, validate
 
 _started = time.ticks_ms()
+_VERSION = ".".join([str(n) for n in sys.implementation.version[:3]])
 
 
 def log(text):
@@ -132,7 +133,7 @@ def main(reboot=None):
     except (ValueError, OSError) as e:
         log(str(e) if isinstance(e, ValueError) else "flash: %s" % e)
         return 1
-    log("device %s, MicroPython %s" % (client.endpoint, sys.version.partition("MicroPython ")[2].split(" ")[0]))
+    log("device %s, MicroPython %s" % (client.endpoint, _VERSION))
     try:
         asyncio.run(serve(client, product))
     except KeyboardInterrupt:
