@@ -94,9 +94,12 @@ class Session:
         m = self.machine
         if self.pending is None and m.asked is None and m.wake is not None and m.wake <= now:
             self._advance(now)
-        wake = m.wake if self.pending is None and m.asked is None else None
+        wake = None
         if self.endpoint:
-            wake = earlier(wake, self.endpoint.poll(now))
+            wake = self.endpoint.poll(now)
+        # Only now: what timed out in it may have set the machine's time anew.
+        if self.pending is None and m.asked is None:
+            wake = earlier(wake, m.wake)
         if self.hook:
             self._report(now)
             try:
