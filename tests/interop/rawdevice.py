@@ -92,10 +92,11 @@ class RawDevice:
             return answer
         return self.keys.unprotect(answer, identifiers)[0]
 
-    def b2_first(self, uri="rederivation/blackhole"):
+    def b2_first(self, uri="rederivation/blackhole", number=0):
         """Request 1 of B.2 and its answer: opened, or plain as it came."""
         self._r1 = os.urandom(8)
         first = Keys(*self.account, id_context=self._r1)
+        first.sender_sequence_number = number
         message = Message(code=GET, **_uri(uri))
         outer, identifiers = first.protect(message, kid_context=cbor2.dumps(self._r1))
         answer = self.exchange(outer)

@@ -217,6 +217,11 @@ def test_wrong_keys_give_one_line_and_the_client_goes_on(leshan, account, device
     assert SECRET[:-2] not in device.log
     # The right keys, and it comes up.
     device.kill()
+    if "secret" in wrong:
+        # Californium is held up by a request 1 that it could not verify (test_peer.py): no
+        # request of a device gets it out of there, setting the account anew does.
+        leshan.delete_account(account.name)
+        account.at_server()
     account.provision(device)
     device.start()
     device.wait_for("registered location=")
