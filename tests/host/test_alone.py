@@ -22,11 +22,11 @@ def test_imports_alone(micropython, name):
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("name", ALONE)
+@pytest.mark.parametrize("name", sorted(p.name for p in LIB.iterdir()))
 def test_package_json_names_every_file(name):
     folder = LIB / name
     package = json.loads((folder / "package.json").read_text())
-    files = sorted(p.relative_to(folder).as_posix() for p in (folder / name).glob("*.py"))
+    files = sorted(p.relative_to(folder).as_posix() for p in (folder / name).rglob("*.py"))
     assert sorted(source for _, source in package["urls"]) == files
     assert all(target == source for target, source in package["urls"])
     assert package["deps"] == []
