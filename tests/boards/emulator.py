@@ -166,13 +166,17 @@ class Pico(Board):
             pass  # closed under us
         self.events.put({"event": "gone"})
 
-    def wait_for(self, name, timeout=START_S):
-        """The next event of that name; those before it are dropped."""
+    def wait_for(self, name, timeout=START_S, unless=None):
+        """The next event of that name; those before it are dropped. None when unless() holds."""
         until = time.monotonic() + timeout
         while True:
             try:
-                event = self.events.get(timeout=max(0, until - time.monotonic()))
+                event = self.events.get(timeout=0.1)
             except queue.Empty:
+                if unless and unless():
+                    return None
+                if time.monotonic() < until:
+                    continue
                 raise BoardFault("no %s from the Pico in %s s" % (name, timeout))
             if event["event"] == name:
                 return event
@@ -187,9 +191,9 @@ class Pico(Board):
         """Power goes in the middle of the n-th flash operation from now; event `cut`."""
         self.tell("cut", after=operations)
 
-    def power(self):
-        """Off and on again."""
-        self.tell("power")
+    def power(self, cut_after=0):
+        """Off and on again; it goes off again in the middle of that flash operation."""
+        self.tell("power", after=cut_after)
 
     def stats(self):
         self.tell("stats")
@@ -239,6 +243,15 @@ class Repl:
             raise BoardFault(out + error)
         return out
 
+    def until_gone(self, code, timeout=60):
+        """Run code until the power goes, and return the whole lines that it printed."""
+        self.transport.exec_raw_no_follow(code)
+        data = b""
+        self.transport_socket.settimeout(timeout)
+        while chunk := self.transport_socket.recv(4096):
+            data += chunk
+        return data[: data.rfind(b"\n") + 1].decode()
+
     # As SerialTransport.follow, but sees a fault at once and has one limit for it all.
     def _follow(self, timeout):
         until = time.monotonic() + timeout
@@ -285,6 +298,8 @@ def _why_not(name):
     need = images.missing([name])
     if need:
         return images.missing_text(need).replace("\n", "; ")
+    if os.environ.get("MICROLWM2M_STALE") == "1" and images.image(name).exists():
+        return None  # while one edits, against the image of before
     if not images.up_to_date(name):
         return "%s is not built from what is here now: make boards" % name
     return None

@@ -6,7 +6,7 @@
 //
 // --flash: read at the start if it is there (the image is laid over it), written at each cut and
 // at the end. --jump: idle time passes at once; by default it takes as long as it says.
-// orders: {"do": "cut", "after": n}, {"do": "power"}, {"do": "stats"}, {"do": "quit"}
+// orders: {"do": "cut", "after": n}, {"do": "power", "after": n}, {"do": "stats"}, {"do": "quit"}
 // events: {"event": "listening" | "cut" | "fault" | "reset" | "stats", ...}
 import fs from 'node:fs';
 import net from 'node:net';
@@ -24,6 +24,11 @@ const { values: args } = parseArgs({
     jump: { type: 'boolean', default: false },
   },
 });
+// rp2040js prints when the firmware looks at a register that it does not have (spin locks' state).
+for (const way of ['warn', 'error']) {
+  const print = console[way];
+  console[way] = (...text) => /invalid SIO/.test(text[0]) || print(...text);
+}
 const say = (event, more = {}) => process.stdout.write(JSON.stringify({ event, ...more }) + '\n');
 
 const pico = new Pico({ rom: fs.readFileSync(args.rom), paced: !args.jump });
@@ -47,6 +52,9 @@ pico.onFault = (text) => {
 };
 pico.onCut = (op) => {
   save();
+  client?.end(); // the console goes with the power
+  client = null;
+  kept = [];
   say('cut', { op });
 };
 
@@ -84,15 +92,16 @@ server.listen(0, '127.0.0.1', () => say('listening', { port: server.address().po
 
 const orders = {
   cut: (order) => pico.cutAfter(order.after),
-  power: () => {
+  power: (order) => {
     input.length = 0;
-    pico.power();
+    pico.power(order.after);
   },
   stats: () => say('stats', {
     sim_ms: Math.round(pico.ms),
     erases: pico.erases,
     programs: pico.programs,
     resets: pico.resets,
+    ops: pico.ops,
     sent: ppp.sent,
     received: ppp.received,
     cpu_s: process.cpuUsage().user / 1e6,

@@ -92,15 +92,15 @@ export class Pico {
     this.flash.set(this.mcu.flash.subarray(0, this.size));
   }
 
-  // Power off and on: what the chip keeps over a reset is gone.
-  power() {
+  // Power off and on: what the chip keeps over a reset is gone. cutAfter as below.
+  power(cutAfter = 0) {
     this.scratch = null;
     if (!this.sim.stopped) this.stop();
-    this.cutAt = 0;
+    this.cutAfter(cutAfter);
     this.boot();
   }
 
-  // Power goes in the middle of the n-th flash operation from now.
+  // Power goes in the middle of the n-th flash operation from now; 0: it stays.
   cutAfter(n) {
     this.ops = 0;
     this.cutAt = n;
