@@ -191,3 +191,11 @@ def test_links():
     equal(m.links((30000, 0), 0), instance[:1])
     equal(m.links((30000, 0, 3)), [instance[4], ((30000, 0, 3, 3), [])])
     code(NOT_FOUND, m.links, (30000, 0, 7))
+
+
+def test_a_table_that_does_not_ascend_is_refused():
+    class Wrong(Instance):
+        OID = 30002
+        TABLE = ((1, R, STRING, "a"), (0, R, STRING, "b"))
+
+    assert "ascend" in str(raises(ValueError, Model().add, Wrong()))

@@ -103,8 +103,13 @@ class Model:
     # --- set-up by the application
 
     def define(self, cls):
-        """Know an object that has no instance yet."""
+        """Know an object that has no instance yet. ValueError when its table does not ascend."""
         if cls.OID not in self.objects:
+            last = -1
+            for row in cls.TABLE:
+                if row[0] <= last:
+                    raise ValueError("table of object %d: rows must ascend" % cls.OID)
+                last = row[0]
             self.objects[cls.OID] = _Class(cls)
         return self.objects[cls.OID]
 
