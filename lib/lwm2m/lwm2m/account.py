@@ -38,9 +38,12 @@ class Account(Session):
             self.name,
             self.security.uri,
             words,
-            "sealed" if self.hook else "plain",
+            self.protection(),
             len(self.reporting.observations),
         )
+
+    def reachable(self):
+        return self.registration.registered
 
     def leave(self, now):
         """De-register and stay away."""

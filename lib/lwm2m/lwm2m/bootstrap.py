@@ -132,8 +132,11 @@ class BootstrapAccount(Session):
         return "bootstrap server at %s: %s, %s" % (
             self.security.uri,
             words,
-            "sealed" if self.hook else "plain",
+            self.protection(),
         )
+
+    def reachable(self):
+        return self.machine.waiting
 
     def leave(self, now):
         self._rollback("stopped")

@@ -11,7 +11,7 @@ from coap.params import Params
 from coap.transport import UDP, Clock, readable, resolve
 from .account import Account
 from .model import Model
-from .objects.security import Security
+from .objects.security import Security, PSK
 from .objects.server import Server
 from .server import Dispatcher
 
@@ -50,11 +50,29 @@ def parse_uri(uri):
     return scheme, host, port
 
 
-def udp(security, host, port):
-    """A UDP socket towards a server; OSError when its name does not resolve."""
+def way(security, host, port):
+    """The way to a server: UDP, for coaps:// with DTLS over it. OSError when its name does
+    not resolve, or there is no memory for a session."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     peer = resolve(host, port, family)
+    if security.uri.startswith("coaps:"):
+        from coap.dtls import DTLS
+
+        return DTLS(peer, security.identity, security.secret_key, family), peer
     return UDP(family=family), peer
+
+
+def check_dtls(security):
+    """ValueError says why DTLS as an instance of /0 wants it is not to be had here."""
+    secure = security.uri.startswith("coaps:")
+    if secure != (security.mode == PSK):
+        raise ValueError("coaps:// goes with security mode 0 (PSK), coap:// with 3 (NoSec)")
+    if secure:
+        try:
+            from coap.dtls import context
+        except ImportError:
+            raise ValueError("this firmware has no DTLS")
+        context(security.identity, security.secret_key)
 
 
 def oscore_link(security):
@@ -71,7 +89,8 @@ class Client:
     to /21 is refused, never served plain. log: function that takes one line.
     random: function n -> n random bytes. params: coap.params.Params.
     max_payload: bytes of the longest answer. transport: function (security, host,
-    port) -> (object with sendto, recvfrom, close and a sock to poll; peer).
+    port) -> (object with sendto, recvfrom, close and a sock to poll; peer). It may have
+    poll(now) as coap.dtls.DTLS has it.
 
         client = Client("urn:dev:ops:1", secure=secure)
         client.add(Device(manufacturer="Acme"))
@@ -79,7 +98,7 @@ class Client:
         asyncio.run(client.run())
     """
 
-    def __init__(self, endpoint, secure=None, log=print, random=os.urandom, params=None, max_payload=1024, transport=udp):
+    def __init__(self, endpoint, secure=None, log=print, random=os.urandom, params=None, max_payload=1024, transport=way):
         self.endpoint = endpoint
         self.secure = secure
         self.log = log
@@ -154,6 +173,11 @@ class Client:
             where = "/0/%d" % security.iid
             security.validate()
             parse_uri(security.uri)
+            if self.transport is way:
+                try:
+                    check_dtls(security)
+                except ValueError as e:
+                    raise ValueError("%s: %s" % (where, e))
             link = oscore_link(security)
             if link is not None:
                 if link in linked:
@@ -290,8 +314,10 @@ class Client:
     # --- the driver
 
     async def run(self):
-        """Serve until stop(). Returns when every account has left."""
+        """Serve until stop(). Returns when every account has left. After KeyboardInterrupt
+        it may be run once more, to leave."""
         self._event = asyncio.Event()
+        interrupted = False
         left = None
         for session in self._sessions():
             if session.transport:  # run() was interrupted before
@@ -322,8 +348,11 @@ class Client:
                     continue
                 self._until = until
                 await self._sleep(until)
+        except KeyboardInterrupt:
+            interrupted = True
+            raise
         finally:
-            for session in self._sessions():
+            for session in () if interrupted else self._sessions():
                 self.disconnect(session)
                 if session.hook:
                     try:

@@ -10,6 +10,8 @@ from coap.message import Error, UNAUTHORIZED, describe
 # 2 s ... so that a forger of plain errors cannot keep the device busy.
 _HINT_FIRST_MS = const(1000)
 _HINT_LAST_MS = const(60000)
+# After the end of a transport's own session, before the next one begins.
+_AGAIN_MS = const(1000)
 # Answers to request 1 that bring no R2 (a server that took it for request 3)
 # before it counts as a failed try.
 _MAX_CROSSED = const(3)
@@ -35,7 +37,8 @@ class Session:
     probe(), recover(), again(), exhausted(), housekeep(), save(), wipe(), generation.
 
     machine, set by the subclass, knows which request is due: next(now), wake,
-    asked, leaving, answered(now, response, error), failed(now, what, why).
+    asked, leaving, answered(now, response, error), failed(now, what, why). The subclass
+    has reachable() too: whether the server counts on reaching us.
     """
 
     machine = None
@@ -58,6 +61,8 @@ class Session:
         self._hinted = None
         self._refused = [0] * len(REFUSALS)
         self._reported = None
+        self._tend = None  # the transport's poll(), where it has a session of its own
+        self._unanswered = False
 
     def say(self, text):
         self.client.say(self, text)
@@ -67,6 +72,8 @@ class Session:
     def attach(self, transport, peer):
         """A socket is there: from now on datagrams go to peer through it."""
         self.transport = transport
+        self._tend = getattr(transport, "poll", None)
+        self._unanswered = False
         self.peer = peer
         self.endpoint = Endpoint(
             transport.sendto,
@@ -79,7 +86,7 @@ class Session:
 
     def detach(self):
         """The socket is gone, and with it all that hung on it."""
-        self.endpoint = self.transport = self.task = None
+        self.endpoint = self.transport = self.task = self._tend = None
         self.pending = None
 
     def receive(self, data, peer, now):
@@ -97,6 +104,8 @@ class Session:
         wake = None
         if self.endpoint:
             wake = self.endpoint.poll(now)
+        if self._tend:
+            wake = earlier(wake, self._keep(now))
         # Only now: what timed out in it may have set the machine's time anew.
         if self.pending is None and m.asked is None:
             wake = earlier(wake, m.wake)
@@ -107,6 +116,31 @@ class Session:
             except OSError as e:
                 self.say("flash: " + str(e))
         return now if self._after else wake
+
+    def _keep(self, now):
+        # Look after the transport's session. A server that lost it may be silent, so
+        # that an unanswered request ends it too: the next one has a new session.
+        if self._unanswered:
+            self.client.disconnect(self)
+            return None
+        try:
+            return self._tend(now)
+        except OSError as e:
+            why = str(e)
+        waiting, then = self.pending is not None, self._then
+        self.client.disconnect(self)
+        if waiting:
+            self._message = None
+            then(now, None, why)
+        elif self.reachable():
+            self.say(why)
+            self.machine.forget(now + _AGAIN_MS)
+
+    def protection(self):
+        """What protects this session, in words."""
+        if self.security.uri.startswith("coaps:"):
+            return "sealed, in DTLS" if self.hook else "in DTLS"
+        return "sealed" if self.hook else "plain"
 
     def _report(self, now):
         # What did not verify, in one line and at most once a minute. Why is for the
@@ -152,6 +186,7 @@ class Session:
 
     def _answered(self, exchange, response, error):
         self.pending = None
+        self._unanswered = error == "timeout"
         now = self.client.now()
         msg, self._message = self._message, None
         if error is None and self.hook and msg is not None and self.hook.again(response) == ():
