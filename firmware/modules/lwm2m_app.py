@@ -137,8 +137,13 @@ def main(reboot=None):
     try:
         asyncio.run(serve(client, product))
     except KeyboardInterrupt:
-        # Ctrl-C came in the middle of some task: go on without the others, to leave.
-        asyncio.new_event_loop()
+        # Ctrl-C came in the middle of some task: go on without the others, to leave. The
+        # unix port raises it even in a collection, which then leaves the heap locked: no
+        # more can be done.
+        try:
+            asyncio.new_event_loop()
+        except MemoryError:
+            return 0
         client.stop()
         asyncio.run(client.run())
     return 0

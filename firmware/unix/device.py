@@ -29,10 +29,9 @@ def run_once(kept):
         if e.args != (_REBOOT,):
             raise
         print("%9s reboot" % "")
-    finally:
-        for name in list(sys.modules):
-            if name not in kept:
-                del sys.modules[name]
+    for name in list(sys.modules):
+        if name not in kept:
+            del sys.modules[name]
     return None
 
 
