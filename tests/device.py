@@ -50,15 +50,17 @@ class Device:
         path = os.pathsep.join([str(ROOT / "tools"), os.environ.get("PYTHONPATH", "")])
         return dict(os.environ, PYTHONPATH=path)
 
-    def start(self):
+    def program(self):
+        """The command line that start() runs."""
         command = [sys.executable, "-m", "microlwm2m", "device", "file:%s" % self.image]
-        if self.heap:
-            command += ["--heap", self.heap]
+        return command + (["--heap", self.heap] if self.heap else [])
+
+    def start(self):
         if self._reader:
             self._reader.join()
         self._seen = len(self._lines)
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            self.program(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True, env=self._env(),
         )
         self._reader = threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True)
