@@ -11,11 +11,13 @@ PYTEST := $(BIN)/python -m pytest
 SERVER ?= embedded
 export MICROPYTHON
 
-.PHONY: help demo test lint venv clean
+.PHONY: help demo test lint venv firmware clean
 help:
 	@echo "make demo [SERVER=embedded|leshan|http://HOST:PORT]   the whole product, on this machine"
 	@echo "make test [T=path] [ARGS=...]                         every test, or one"
 	@echo "make lint                                             ruff, codespell, commit subjects"
+	@echo "make firmware BOARD=RPI_PICO_W MPY_DIR=/path/to/micropython   an image, from your own checkout"
+	@echo "make boards, make test-boards                         emulated boards and the tests on them"
 	@echo "make venv                                             only install, into .venv"
 	@echo "make clean                                            remove build/ and .venv"
 	@echo "MICROPYTHON=/path/to/micropython names another interpreter than the wheel's"
@@ -52,5 +54,15 @@ lint: $(STAMP)
 	$(BIN)/codespell
 	$(BIN)/python tests/commits.py
 
+# An image for a real board: the user's checkout of MicroPython, with its submodules, and the
+# toolchain that its port asks for; for esp32 ESP-IDF's environment has to be loaded.
+PORT = $(notdir $(patsubst %/,%,$(dir $(wildcard boards/*/$(BOARD)))))
+firmware: $(STAMP)
+	@test -n "$(PORT)" || { echo "no such board: BOARD=$(BOARD); there are" $(notdir $(wildcard boards/rp2/[A-Z]* boards/esp32/[A-Z]*)) >&2; exit 2; }
+	@test -f "$(MPY_DIR)/ports/$(PORT)/Makefile" || { echo "MPY_DIR=$(MPY_DIR) is no checkout of MicroPython: say MPY_DIR=/path/to/micropython" >&2; exit 2; }
+	$(MAKE) -C $(MPY_DIR)/ports/$(PORT) BOARD_DIR=$(CURDIR)/boards/$(PORT)/$(BOARD) BUILD=$(CURDIR)/build/firmware/$(BOARD)
+
 clean:
 	rm -rf build .venv
+
+-include boards/boards.mk tests/bench/bench.mk tests/fuzz/fuzz.mk
