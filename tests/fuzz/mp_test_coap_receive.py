@@ -154,7 +154,8 @@ class Victim:
     def check(self):
         end = self.end
         params = end.params
-        assert len(end._seen) <= params.dedup_slots
+        assert len(end.seen.entries) <= params.dedup_slots
+        assert [seen[0] for seen in end.seen.entries] == end.seen.mids
         assert len(end.exchanges) <= 2 * params.max_exchanges
         assert len(end.observations) <= params.max_observations
         assert len(end.blocks.bodies) <= params.max_transfers
@@ -261,9 +262,10 @@ def quiet(victim):
             end.cancel(exchange)
     victim.now += 1000000
     for i in range(end.params.dedup_slots):
-        end._remember(i, None, None, victim.now)
-    del end._seen[:]
-    end._seen_bytes = 0
+        end.seen.add(i, None, None, victim.now)
+    del end.seen.entries[:]
+    del end.seen.mids[:]
+    end.seen.size = 0
     del victim.sent[:]
     assert (end.exchanges, end._flying, end._queue, end.blocks.bodies) == ([], [], [], [])
     gc.collect()

@@ -110,6 +110,22 @@ def test_get_figure_4_late_negotiation():
     )
 
 
+def test_a_request_may_be_sent_again():
+    # What was given to request() is not changed, whatever was added on the way.
+    for code, n in ((GET, 0), (PUT, 10), (PUT, 300)):
+        store = Store(v=body(200))
+        net, client = pair(store, client={"early_block2": True, "max_exchanges": 2})
+        msg = Message(code, payload=body(n)).add(URI_PATH, "v")
+        for observe in (False, True, False):
+            calls = Calls()
+            exchange = client.request(msg, "server", net.now, calls, observe=observe)
+            net.run(0)
+            response, error = calls.one()
+            equal((error, response.code), (None, CONTENT if code == GET else CHANGED))
+            equal((msg.options, msg.payload, msg.mid, msg.token), ([(URI_PATH, b"v")], body(n), 0, b""))
+            client.cancel(exchange)
+
+
 def test_put_figure_7():
     data = body(300)
     store = Store()

@@ -308,12 +308,12 @@ def test_the_oldest_duplicate_goes_first():
     requests = [encode(Message(GET, CON, mid, b"t")) for mid in range(6)]
     for request in requests:
         me.receive(request, "peer", net.now)
-    equal((me.counters.requests, len(me._seen)), (6, 4))
+    equal((me.counters.requests, len(me.seen.entries)), (6, 4))
     for request in requests[2:]:
         me.receive(request, "peer", net.now)
     equal((me.counters.requests, me.counters.duplicates), (6, 4))
     me.receive(requests[1], "peer", net.now)
-    equal((me.counters.requests, len(me._seen)), (7, 4))
+    equal((me.counters.requests, len(me.seen.entries)), (7, 4))
 
 
 def test_bytes_of_replies_are_bounded():
@@ -321,8 +321,8 @@ def test_bytes_of_replies_are_bounded():
     requests = [encode(Message(GET, CON, mid, b"")) for mid in range(4)]
     for request in requests:
         me.receive(request, "peer", net.now)
-        assert me._seen_bytes <= 250
-    equal((me._seen_bytes, me.counters.evicted), (200, 2))
+        assert me.seen.size <= 250
+    equal((me.seen.size, me.counters.evicted), (200, 2))
     # The two newest replies are there; of the others it is still known that they are old.
     for request in requests:
         me.receive(request, "peer", net.now)
@@ -333,7 +333,7 @@ def test_bytes_of_replies_are_bounded():
     me.receive(requests[0], "peer", net.now)
     equal((len(net.sent), me.counters.requests), (2, 1))
     me.receive(requests[1], "peer", net.now)
-    equal(me._seen_bytes, 100)
+    equal(me.seen.size, 100)
 
 
 def test_nstart():

@@ -76,7 +76,7 @@ def test_request_that_is_not_authentic():
     bad.type = NON
     me.receive(encode(bad), "peer", net.now)
     equal((last(net).type, last(net).code), (NON, BAD_REQUEST))
-    equal((me.counters.refused, me.counters.requests, me._seen), (3, 0, []))
+    equal((me.counters.refused, me.counters.requests, me.seen.entries), (3, 0, []))
 
 
 def last(net):
@@ -108,7 +108,7 @@ def test_forged_response_acknowledges_nothing():
             forged = Message(CHANGED, kind, request.mid, request.token, payload).add(OSCORE, b"")
             client.receive(encode(forged), "server", net.now)
         # Nothing is said about it either.
-        equal((calls, len(net.sent), client.counters.refused, client._seen), ([], 1, 2, []))
+        equal((calls, len(net.sent), client.counters.refused, client.seen.entries), ([], 1, 2, []))
         # It goes on as if nothing had come.
         net.run(100000)
         equal(len([d for d in net.sent if d[1] == "client"]), 2)

@@ -45,9 +45,11 @@ _F_NO_RESPONSE = const(4)
 
 
 class Responder:
-    """Answers one request later than at once: the handler returns None and keeps this.
+    """Answers one request later than at once: the handler returns None and keeps this. After
+    a handler that returns a response it belongs to the endpoint again.
 
-    offset, more: position of the payload in the whole body and whether more follows, for a
+    request: as the handler gets it; outer: the message as it came, with type, message ID and
+    token; security: what the hook keeps for it. offset, more: position of the payload in the whole body and whether more follows, for a
     handler that takes a body block by block (Endpoint.wants).
     """
 
@@ -63,12 +65,12 @@ class Responder:
     tries = 0
     nstart = False
 
-    def __init__(self, endpoint, outer, request, peer, security):
+    def __init__(self, endpoint):
         self._endpoint = endpoint
-        self.outer = outer  # the message as it came, with type, message ID and token
-        self.request = request
-        self.peer = peer
-        self.security = security
+        self.peer = None
+        self.outer = None
+        self.request = None
+        self.security = None
 
     def observe(self):
         """Register the peer as observer of what it asked for, and return the Observation;
@@ -122,6 +124,7 @@ class Endpoint(Messaging):
         self.observations = []
         self.blocks = Server(self.params, rand)
         self._tag = 0  # Request-Tag of our next long body, 0 is without
+        self._responder = None  # one that no handler kept, to be used again
 
     # ---- Requests to us
 
@@ -131,13 +134,16 @@ class Endpoint(Messaging):
         flags = 0
         last = -1
         critical = self.critical
-        for n, _ in options:
+        for option in options:
+            n = option[0]
+            if n == _URI_PATH:
+                continue
             if n & 1:
                 if n not in critical:
                     return -1
                 if n == _BLOCK1 or n == _BLOCK2:
                     flags |= _F_BLOCK
-                if n == last and n != _URI_PATH and n != _URI_QUERY and n != _IF_MATCH:
+                if n == last and n != _URI_QUERY and n != _IF_MATCH:
                     return -1
                 last = n
             elif n == _OBSERVE:
@@ -161,29 +167,21 @@ class Endpoint(Messaging):
                 # Only what is authentic is remembered.
                 self._reply(msg, peer, e.ex, response, now, e.ex is not None)
                 return
-        responder = Responder(self, msg, request, peer, security)
+        responder = self._responder or Responder(self)
+        # Not used again unless nothing but a response comes of it.
+        self._responder = None
+        responder.outer = msg
+        responder.request = request
+        responder.peer = peer
+        responder.security = security
         flags = self._scan(request.options)
         try:
-            if flags < 0:
-                if msg.type == _NON:
-                    self.counters.dropped += 1
-                    return
-                for n, _ in request.options:
-                    if n == _PROXY_URI or n == _PROXY_SCHEME:
-                        raise Error(_NO_PROXYING)
-                raise Error(_BAD_OPTION)
-            self.counters.requests += 1
             if flags:
-                responder.flags = flags
-                if flags & _F_OBSERVE and request.uint(_OBSERVE) == 1:
-                    observation = self._observation(peer, msg.token)
-                    if observation is not None:
-                        self._drop_observation(observation, "deregistered")
-                if flags & _F_BLOCK:
-                    response = self.blocks.serve(request, responder, now, self.handler, self.wants)
-                else:
-                    response = self.handler(request, peer, responder)
+                response = self._special(responder, flags, now)
+                if response is False:
+                    return
             else:
+                self.counters.requests += 1
                 response = self.handler(request, peer, responder)
         except Error as e:
             response = self._render(e)
@@ -200,11 +198,37 @@ class Endpoint(Messaging):
                     or len(payload) > 16 << self.params.block_szx
                 ):
                     response = self._finish(responder, response, now)
+                else:
+                    responder.outer = responder.request = responder.security = None
+                    self._responder = responder
             except Exception as e:
                 # What the handler returned is no response.
                 self.error(e)
                 response = Message(_INTERNAL)
         self._reply(msg, peer, security, response, now, True)
+
+    def _special(self, responder, flags, now):
+        # The response to a request with options that the endpoint takes care of; False where
+        # there is to be none.
+        msg = responder.outer
+        request = responder.request
+        if flags < 0:
+            if msg.type == _NON:
+                self.counters.dropped += 1
+                return False
+            for n, _ in request.options:
+                if n == _PROXY_URI or n == _PROXY_SCHEME:
+                    raise Error(_NO_PROXYING)
+            raise Error(_BAD_OPTION)
+        self.counters.requests += 1
+        responder.flags = flags
+        if flags & _F_OBSERVE and request.uint(_OBSERVE) == 1:
+            observation = self._observation(responder.peer, msg.token)
+            if observation is not None:
+                self._drop_observation(observation, "deregistered")
+        if flags & _F_BLOCK:
+            return self.blocks.serve(request, responder, now, self.handler, self.wants)
+        return self.handler(request, responder.peer, responder)
 
     def _render(self, e):
         # The one place where an error becomes a response.
@@ -268,7 +292,7 @@ class Endpoint(Messaging):
         elif response is not None:
             self._send(pack(response, _NON, self._next_mid(), msg.token), peer)
         if remember:
-            self._remember(mid, peer, data, now)
+            self.seen.add(mid, peer, data, now)
 
     def _separate(self, responder, response, now):
         outer = responder.outer
@@ -325,7 +349,7 @@ class Endpoint(Messaging):
             ack = None
             if msg.type == _CON:
                 ack = self._empty(_ACK, msg.mid, exchange.peer)
-            self._remember(msg.mid, exchange.peer, ack, now)
+            self.seen.add(msg.mid, exchange.peer, ack, now)
         self._landed(exchange)
         if plain:
             exchange.finish(self, msg, "plain")

@@ -52,8 +52,6 @@ class Exchange:
         self.until = self.deadline = until
         self.observe = observe
         self.transfer = None
-        if observe and request.opt(_OBSERVE) is None:
-            request.add(_OBSERVE, 0)
 
     def start(self, endpoint, now):
         # Called by the endpoint for the first message when it is its turn, and from
@@ -61,6 +59,7 @@ class Exchange:
         request = self.request
         params = endpoint.params
         transfer = self.transfer
+        early = False
         if transfer is None:
             if len(request.payload) > 16 << params.block_szx:
                 tag = None
@@ -72,14 +71,17 @@ class Exchange:
                 and request.opt(_BLOCK2) is None
                 and (request.code == _GET or request.code == _FETCH)
             ):
-                request.add(_BLOCK2, params.block_szx)
-                if not self.observe:
-                    transfer = self.transfer = Client(request, params)
-        msg = request if transfer is None else transfer.message()
+                early = True
+        # What was given may be sent again by its owner: it stays as it is.
+        if transfer is not None:
+            msg = transfer.message()
+        else:
+            msg = Message(request.code, 0, 0, b"", request.payload, request.options[:])
+        if self.observe and msg.opt(_OBSERVE) is None:
+            msg.add(_OBSERVE, 0)
+        if early:
+            msg.add(_BLOCK2, params.block_szx)
         if self.echo is not None:
-            if msg is request:
-                msg = Message(request.code, payload=request.payload)
-                msg.options = request.options[:]
             msg.set(_ECHO, self.echo)
             self.echo = None
         self.token = token = endpoint._new_token()

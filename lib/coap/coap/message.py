@@ -129,9 +129,9 @@ class Message:
     mid = 0
     token = b""
 
-    def __init__(self, code=0, type=CON, mid=0, token=b"", payload=b""):
+    def __init__(self, code=0, type=CON, mid=0, token=b"", payload=b"", options=None):
         self.code = code
-        self.options = []
+        self.options = [] if options is None else options
         self.payload = payload
         if type:
             self.type = type
@@ -272,17 +272,20 @@ def decode(data):
         raise FormatError("token", kind, mid)
     if not code and n > 4:
         raise FormatError("empty message with content", kind, mid)
-    view = memoryview(data)
     # The token outlives the datagram: it is the one part that is copied.
-    msg = Message(code, kind, mid, bytes(view[4:pos]))
+    token = data[4:pos]
+    if not isinstance(token, bytes):
+        token = bytes(token)
+    options = []
+    payload = b""
     if pos < n:
         try:
-            msg.options, msg.payload = decode_body(view, pos)
+            payload = _body(memoryview(data), pos, options)
         except FormatError as e:
             e.type = kind
             e.mid = mid
             raise
-    return msg
+    return Message(code, kind, mid, token, payload, options)
 
 
 def decode_body(view, pos=0):
@@ -292,6 +295,12 @@ def decode_body(view, pos=0):
     Raises FormatError (RFC 7252 section 3.1).
     """
     options = []
+    payload = _body(view, pos, options)
+    return options, payload
+
+
+def _body(view, pos, options):
+    # Fills options and returns the payload.
     number = 0
     n = len(view)
     try:
@@ -310,7 +319,7 @@ def decode_body(view, pos=0):
                 elif b == _MARKER:
                     if pos == n:
                         raise FormatError("marker without payload")
-                    return options, view[pos:]
+                    return view[pos:]
                 else:
                     raise FormatError("option delta")
             if length > 12:
@@ -330,7 +339,7 @@ def decode_body(view, pos=0):
             pos = length
     except IndexError:
         raise FormatError("option")
-    return options, b""
+    return b""
 
 
 def body_len(options, payload, skip=()):

@@ -4,6 +4,7 @@
 
 from micropython import const
 
+from coap.dedup import Seen
 from coap.message import FormatError, decode, pack
 
 _CON = const(0)
@@ -50,8 +51,7 @@ class Messaging:
         self._mid = int.from_bytes(rand(2), "big")
         self._flying = []  # what waits for an ACK or, being NON, for a response
         self._queue = []  # what waits for its turn (NSTART)
-        self._seen = []  # (mid, peer, expires, reply) of received messages, newest last
-        self._seen_bytes = 0
+        self.seen = Seen(params, self.counters)
 
     # ---- Receiving
 
@@ -78,11 +78,13 @@ class Messaging:
                 self._acknowledged(msg, kind, code, peer, now)
                 return
             mid = msg.mid
-            for seen in self._seen:
-                if seen[0] == mid and seen[1] == peer and seen[2] > now:
+            seen = self.seen
+            if mid in seen.mids:
+                entry = seen.find(mid, peer, now)
+                if entry is not None:
                     self.counters.duplicates += 1
-                    if seen[3] is not None:
-                        self._send(seen[3], peer)
+                    if entry[3] is not None:
+                        self._send(entry[3], peer)
                     return
             if 0 < code < 32:
                 self._request(msg, peer, now)
@@ -95,25 +97,6 @@ class Messaging:
                 self.counters.dropped += 1
         except Exception as e:
             self.error(e)
-
-    def _remember(self, mid, peer, reply, now):
-        seen = self._seen
-        params = self.params
-        if seen and (seen[0][2] <= now or len(seen) >= params.dedup_slots):
-            old = seen.pop(0)[3]
-            if old is not None:
-                self._seen_bytes -= len(old)
-        seen.append((mid, peer, now + params.exchange_lifetime_ms, reply))
-        if reply is not None:
-            self._seen_bytes += len(reply)
-            i = 0
-            while self._seen_bytes > params.dedup_bytes and i < len(seen) - 1:
-                mid, peer, expires, reply = seen[i]
-                if reply is not None:
-                    self._seen_bytes -= len(reply)
-                    seen[i] = (mid, peer, expires, None)
-                    self.counters.evicted += 1
-                i += 1
 
     def _acknowledged(self, msg, kind, code, peer, now):
         mid = msg.mid

@@ -1,0 +1,51 @@
+# Messages received before, and what was answered.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 7252 section 4.5.
+
+
+class Seen:
+    """The messages received last, by message ID and peer, each with the datagram that answered
+    it, which answers a duplicate too. Bounded by params.dedup_slots, dedup_bytes and
+    exchange_lifetime_ms."""
+
+    def __init__(self, params, counters):
+        self.params = params
+        self.counters = counters
+        self.entries = []  # (mid, peer, expires, reply or None), newest last
+        self.mids = []  # their message IDs, to see at once that there is none
+        self.size = 0  # bytes of replies
+
+    def find(self, mid, peer, now):
+        """The entry of a message, or None for one that is new."""
+        for entry in self.entries:
+            if entry[0] == mid and entry[1] == peer and entry[2] > now:
+                return entry
+
+    def add(self, mid, peer, reply, now):
+        """Remember a message. At the bound the oldest goes; of replies that are too many bytes
+        the oldest go, while their messages are still known."""
+        entries = self.entries
+        params = self.params
+        if entries and (entries[0][2] <= now or len(entries) >= params.dedup_slots):
+            self.mids.pop(0)
+            old = entries.pop(0)[3]
+            if old is not None:
+                self.size -= len(old)
+        self.mids.append(mid)
+        entries.append((mid, peer, now + params.exchange_lifetime_ms, reply))
+        if reply is not None:
+            self.size += len(reply)
+            if self.size > params.dedup_bytes:
+                self._shrink(params.dedup_bytes)
+
+    def _shrink(self, bound):
+        # The newest reply stays, however long it is.
+        entries = self.entries
+        for i in range(len(entries) - 1):
+            mid, peer, expires, reply = entries[i]
+            if reply is not None:
+                self.size -= len(reply)
+                entries[i] = (mid, peer, expires, None)
+                self.counters.evicted += 1
+                if self.size <= bound:
+                    break
