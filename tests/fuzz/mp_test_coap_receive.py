@@ -49,6 +49,7 @@ from coap.message import (
     encode,
 )
 from coap.params import Params
+import coap.outer  # noqa: F401  so that the heap does not shrink when it is first needed
 from coap_net import Toy
 
 COUNT = int(os.getenv("COAP_FUZZ") or 10000)
@@ -156,10 +157,14 @@ class Victim:
         params = end.params
         assert len(end.seen.entries) <= params.dedup_slots
         assert [seen[0] for seen in end.seen.entries] == end.seen.mids
-        assert len(end.exchanges) <= 2 * params.max_exchanges
+        # Each may have one that fetches the rest of a notification, and these one that fetches
+        # what a proxy cut off.
+        assert len(end.exchanges) <= 4 * params.max_exchanges
+        if end.outer is not None:
+            assert len(end.outer.server.bodies) <= params.max_outer
         assert len(end.observations) <= params.max_observations
         assert len(end.blocks.bodies) <= params.max_transfers
-        assert len(end._flying) <= 2 * params.max_exchanges + params.max_separate
+        assert len(end._flying) <= 4 * params.max_exchanges + params.max_separate
         assert len(end._queue) <= params.max_exchanges * 2 + params.max_observations
         for observation in end.observations:
             assert observation.key is not None
@@ -206,6 +211,12 @@ def datagram(victim):
             outer.mid = msg.mid
             outer.token = msg.token
             msg = outer
+            if below(6) == 0:
+                # A proxy cut it, or says that it did.
+                size = (16, 32)[below(2)]
+                msg.payload = msg.payload[: size * (1 + below(2))]
+                number = BLOCK1 if msg.is_request() else BLOCK2
+                msg.add(number, block_value(below(3), below(3), size >> 5))
     data = bytearray(encode(msg))
     if below(3) == 0:
         for _ in range(1 + below(3)):
@@ -267,7 +278,9 @@ def quiet(victim):
     del end.seen.mids[:]
     end.seen.size = 0
     del victim.sent[:]
+    end.poll(victim.now)
     assert (end.exchanges, end._flying, end._queue, end.blocks.bodies) == ([], [], [], [])
+    assert end.outer is None or not end.outer.server.bodies
     gc.collect()
     return gc.mem_free()
 

@@ -28,6 +28,7 @@ _INTERNAL = const(0xA0)
 _NO_PROXYING = const(0xA5)
 
 _IF_MATCH = const(1)
+_OSCORE = const(9)
 _OBSERVE = const(6)
 _URI_PATH = const(11)
 _MAX_AGE = const(14)
@@ -157,6 +158,10 @@ class Endpoint(Messaging):
         security = None
         request = msg
         if hook is not None:
+            if len(msg.options) > 1 and msg.opt(_BLOCK1) is not None and self._cut(msg):
+                msg = self.outer.request(self, msg, peer, now)
+                if msg is None:
+                    return
             try:
                 request, security = hook.open_request(msg)
             except SecurityError as e:
@@ -230,6 +235,16 @@ class Endpoint(Messaging):
             return self.blocks.serve(request, responder, now, self.handler, self.wants)
         return self.handler(request, responder.peer, responder)
 
+    def _cut(self, msg):
+        # Whether a sealed message came in blocks that a proxy made.
+        if not self.params.max_outer or msg.opt(_OSCORE) is None:
+            return False
+        if self.outer is None:
+            from coap.outer import Outer
+
+            self.outer = Outer(self.params)
+        return True
+
     def _render(self, e):
         # The one place where an error becomes a response.
         response = Message(e.code)
@@ -283,6 +298,7 @@ class Endpoint(Messaging):
             except Exception as e:
                 self.error(e)
                 response = Message(_INTERNAL).add(_MAX_AGE, 0)
+            _outer_block1(msg, response)
         if msg.type == _CON:
             if response is None:
                 data = self._empty(_ACK, mid, peer)
@@ -301,6 +317,7 @@ class Endpoint(Messaging):
             return
         if responder.security is not None:
             response = self.hook.seal_response(response, responder.security)
+            _outer_block1(outer, response)
         separate = 0
         for owner in self._flying:
             if not owner.nstart:
@@ -331,6 +348,9 @@ class Endpoint(Messaging):
         inner = msg
         plain = False
         if exchange.security is not None:
+            if len(msg.options) > 1 and msg.uint(_BLOCK2, 0) > 7 and self._cut(msg):
+                self.outer.response(self, exchange, msg, now)
+                return False
             try:
                 inner = self.hook.open_response(msg, exchange.security)
             except PlainError:
@@ -349,7 +369,8 @@ class Endpoint(Messaging):
             ack = None
             if msg.type == _CON:
                 ack = self._empty(_ACK, msg.mid, exchange.peer)
-            self.seen.add(msg.mid, exchange.peer, ack, now)
+            if not exchange.sealed:
+                self.seen.add(msg.mid, exchange.peer, ack, now)
         self._landed(exchange)
         if plain:
             exchange.finish(self, msg, "plain")
@@ -463,6 +484,14 @@ class Endpoint(Messaging):
             self.observations.remove(observation)
             self._withdraw(observation)
             observation.dropped(self)
+
+
+def _outer_block1(msg, response):
+    # The answer to the last of a proxy's blocks says so.
+    if len(msg.options) > 1:
+        block1 = msg.opt(_BLOCK1)
+        if block1 is not None:
+            response.add(_BLOCK1, block1)
 
 
 def _no_handler(request, peer, responder):

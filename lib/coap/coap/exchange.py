@@ -43,6 +43,10 @@ class Exchange:
     seq = 0
     seq_at = None
     rest = None
+    below = None  # the one that fetches what a proxy cut off the response
+    sealed = False  # what it sends is sealed already
+    # Code, options and, where it is a FETCH, payload of the message that was sealed last.
+    outer = None
 
     def __init__(self, request, peer, on_response, confirmable, until, observe):
         self.request = request
@@ -85,8 +89,9 @@ class Exchange:
             msg.set(_ECHO, self.echo)
             self.echo = None
         self.token = token = endpoint._new_token()
-        if endpoint.hook is not None:
+        if endpoint.hook is not None and not self.sealed:
             msg, self.security = endpoint.hook.seal_request(msg)
+            self.outer = (msg.code, msg.options, msg.payload if msg.code == _FETCH else b"")
         self.deadline = self.until
         if self.confirmable:
             endpoint._transmit(self, msg, token, now)
@@ -121,10 +126,11 @@ class Exchange:
         if error is not None and self.transfer is not None and self.transfer.upload:
             # Blocks of this body may still be under way: those of the next are told apart.
             endpoint._tag = endpoint._tag % 0xFFFF + 1
-        rest = self.rest
-        if rest is not None:
-            self.rest = None
-            endpoint.cancel(rest)
+        others = (self.rest, self.below)
+        self.rest = self.below = None
+        for other in others:
+            if other is not None:
+                endpoint.cancel(other)
         self.transfer = None
         self.security = None
         endpoint.call(self.on_response, self, response, error)

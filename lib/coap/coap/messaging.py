@@ -52,6 +52,7 @@ class Messaging:
         self._flying = []  # what waits for an ACK or, being NON, for a response
         self._queue = []  # what waits for its turn (NSTART)
         self.seen = Seen(params, self.counters)
+        self.outer = None  # an Outer, once a proxy cut a sealed message
 
     # ---- Receiving
 
@@ -251,6 +252,8 @@ class Messaging:
             else:
                 i += 1
         self.blocks.expire(now)
+        if self.outer is not None:
+            self.outer.server.expire(now)
         if self._queue:
             # The one in front may have been cancelled.
             self._start_next(now)
@@ -280,6 +283,10 @@ class Messaging:
         bodies = self.blocks.bodies
         if bodies and (wake is None or bodies[0].expires < wake):
             wake = bodies[0].expires
+        if self.outer is not None:
+            bodies = self.outer.server.bodies
+            if bodies and (wake is None or bodies[0].expires < wake):
+                wake = bodies[0].expires
         return wake
 
     def error(self, e):

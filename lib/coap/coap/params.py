@@ -49,6 +49,11 @@ class Params:
     transfer_timeout_ms = 93000
     # Say in the first request which block size the response should come in.
     early_block2 = False
+    # Sealed messages that a proxy cut into blocks: how many requests are put together at the
+    # same time (at the bound the one that was not used for longest goes), and the longest
+    # message, MAX_UNFRAGMENTED_SIZE of RFC 8613. max_outer 0: no such message is taken.
+    max_outer = 2
+    max_unfragmented = 1152
 
     def __init__(self, **settings):
         for name, value in settings.items():
