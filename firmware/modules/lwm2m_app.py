@@ -86,11 +86,26 @@ def make_client(reboot, store=None, counters=None, **kw):
     OSCORE.check = check_keys
 
     def secure(security, keys):
-        return Account(random=random, **account_arguments(keys))
+        arguments = account_arguments(keys)
+        if keys.iid in config.get("opts", {}).get("restart", ()):
+            from lwm2m_restart import persist, record_name
+
+            arguments["persist"] = persist(keys.iid, record_name(**arguments), log)
+            arguments["policy"] = "b1"
+        account = Account(random=random, **arguments)
+        if account.ready():
+            log("oscore: /21/%d goes on from the last run (appendix B.1)" % keys.iid)
+        return account
 
     def commit(objects):
-        config["objects"] = objects
-        store.commit({"config": cbor.dumps(config)}, wipe=True)
+        new = config.copy()
+        new["objects"] = objects
+        if "restart" in config.get("opts", ()):
+            from lwm2m_restart import remaining
+
+            new["opts"] = remaining(config, objects)
+        store.commit({"config": cbor.dumps(new)}, wipe=True)
+        config.update(new)
 
     client = Client(config["ep"], secure=secure, log=log, **kw)
     client.on_config = commit

@@ -160,6 +160,10 @@ def _decode(data, what):
 
 
 # None when there is none. A record that does not parse is refused here; apply()
+    if "restart" in config.get("opts", ()):
+        import lwm2m_restart
+
+        lwm2m_restart.check(config)
 # without add does not look at it and is the way out.
 def _load(store):
     data = store.get("config")
@@ -192,9 +196,33 @@ def _change(store, new):
     store.commit(changes, wipe=True)
 
 
-def _commit(store, config, random):
+# kept: instances of /21 whose keys are as before.
+def _commit(store, config, random, kept=()):
     _check(config)
-    _change(store, {"config": cbor.dumps(config), "seed": _seed(store, random)})
+    new = {"config": cbor.dumps(config), "seed": _seed(store, random)}
+    before = _restart(store)
+    restart = config.get("opts", {}).get("restart", {})
+    if not before and not restart:
+        return _change(store, new)
+    import lwm2m_restart
+
+    keys = config["objects"].get(_OSCORE, {})
+    changed = [iid for iid in restart if iid not in kept]
+    for iid in changed:
+        lwm2m_restart.check_fresh(iid, keys[iid], restart[iid])
+    for iid in changed:
+        lwm2m_restart.prepare(iid, keys[iid], restart[iid])
+    _change(store, new)
+    for iid in set(before) | set(restart):
+        lwm2m_restart.tidy(iid, keys[iid] if iid in restart else None)
+
+
+# Restart policies of what is on the board, whatever that is.
+def _restart(store):
+    try:
+        return _load(store)["opts"]["restart"].copy()
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return {}
 
 
 def _free(taken):
@@ -219,7 +247,13 @@ def _merge(old, new):
     for server in new["objects"].get(_SERVER, {}).values():
         have = objects.setdefault(_SERVER, {})
         have[_free(have)] = server
-    old.setdefault("opts", {}).update(new.get("opts", {}))
+    opts = old.setdefault("opts", {})
+    restart = opts.get("restart", {})
+    opts.update(new.get("opts", {}))
+    if "restart" in opts:
+        for iid, policy in new.get("opts", {}).get("restart", {}).items():
+            restart[moved[iid]] = policy
+        opts["restart"] = restart
     return old
 
 
@@ -230,15 +264,17 @@ def apply(config, random, add=False, store=None):
     value}}}, "opts": {}}. random: 32 random bytes of the host's, bytes or hex.
     add: keep what is there and add these accounts to it ("ep" may be left out).
     ValueError: refused, nothing has changed. OSError: the flash failed.
+    moved = {}
     """
     store = _store(store)
     new = _map(_decode(config, "the configuration"), "the configuration is no map")
     if add:
         old = _load(store)
         if old is not None:
+            moved[link[1]] = iid
             _check(old)
             new = _typed(_merge, old, new)
-    _commit(store, new, random)
+    _commit(store, new, random, kept)
 
 
 def rotate(change, random, store=None):
@@ -246,19 +282,24 @@ def rotate(change, random, store=None):
 
     change: CBOR as bytes or in hex, {"ssid": short server ID, 0 for the bootstrap
     account, or None for the only one; "keys": {rid of /21: value, or None to
-    remove}}. random: as in apply(). ValueError: refused, nothing has changed.
+    remove}; "fresh": true where the master secret was drawn for this}. random: as in
+    apply(). ValueError: refused, nothing has changed.
     """
     store = _store(store)
     change = _map(_decode(change, "the change"), "the change is no map")
     config = _load(store)
+    opts: {"restart": {iid of /21: "b1" or "b1-static"}}, see lwm2m_restart. The latter
+    is for a master secret that no device had before: it is not to be given twice.
     _need(config is not None, "the board is not provisioned")
     _check(config)
     sealed = []
     ssid = change.get("ssid")
+    kept = ()
     for account in config["objects"][_SECURITY].values():
         mine = 0 if account.get(_BOOTSTRAP) else account.get(_SSID)
         if ssid in (None, mine):
             if _OSCORE_LINK in account:
+            kept = list(old["objects"].get(_OSCORE, ()))
                 sealed.append(account[_OSCORE_LINK][1])
     _need(sealed, "no such account with OSCORE keys")
     _need(len(sealed) == 1, "several accounts: say which by its short server ID")
@@ -268,12 +309,22 @@ def rotate(change, random, store=None):
             keys.pop(rid, None)
         else:
             keys[rid] = value
-    _commit(store, config, random)
+    if _restart(store).get(sealed[0]) == "b1-static":
+        _need(change.get("fresh") is True, "b1-static takes a fresh master secret alone")
+    kept = [iid for iid in config["objects"][_OSCORE] if iid != sealed[0]]
+    _commit(store, config, random, kept)
 
 
 def wipe(store=None):
     """Remove the configuration, its keys, and all that was learned under it."""
-    _change(_store(store), {})
+    store = _store(store)
+    restart = _restart(store)
+    _change(store, {})
+    if restart:
+        import lwm2m_restart
+
+        for iid in restart:
+            lwm2m_restart.tidy(iid, None)
 
 
 def _set(value):
@@ -309,7 +360,8 @@ def _show(config):
         names = (("secret", _SECRET), ("salt", _SALT), ("ID context", _ID_CONTEXT))
         print("  " + ", ".join([name + ": " + _set(keys.get(rid)) for name, rid in names]))
     for name in sorted(config.get("opts", {})):
-        print("option %s: set" % name)
+        if name != "restart":
+            print("option %s: set" % name)
 
 
 def show(store=None):
@@ -339,3 +391,6 @@ def run(verb, *args):
         print("lwm2m_setup: refused: the flash failed (errno %s)" % e.errno)
     except MemoryError:
         print("lwm2m_setup: refused: out of memory")
+        policy = config.get("opts", {}).get("restart", {}).get(account[_OSCORE_LINK][1])
+        if policy:
+            print("  goes on after a restart: " + policy)

@@ -21,6 +21,9 @@ DEFAULT_LIFETIME = 86400  # seconds
 AEADS = {10: 7, 12: 1, 30: 7, 32: 1}
 # HMAC 256/256 and direct+HKDF-SHA-256 name the same; 0 is the default, the same again
 HMACS = (0, 5, -10)
+# What goes on after a restart, as firmware/modules/lwm2m_restart.py reads it
+RESTART = ("b2", "b1", "b1-static")
+STATIC = "b1-static"
 
 # Object and resource numbers of OMA's registry
 SECURITY, SERVER, OSCORE = 0, 1, 21
@@ -101,8 +104,9 @@ def keys(secret, sender_id, recipient_id, aead=DEFAULT_AEAD, hmac=0, salt=b"", i
 
 
 def config(
-    name, uri, ssid, lifetime, oscore, storing=True, bootstrap=False, hold_off=None, retry_timer=None
-):
+    name, uri, ssid, lifetime, oscore, storing=True, bootstrap=False, hold_off=None,
+    retry_timer=None, restart=None,
+):  # fmt: skip
     """The record of one account; `oscore` an instance of /21, or None for a plain one.
 
     name may be None where the device has one already.
@@ -121,6 +125,8 @@ def config(
         security[17] = [OSCORE, 0]
         objects[OSCORE] = {0: oscore}
     record = {"objects": objects, "opts": {}}
+    if oscore is not None and restart not in (None, "b2"):
+        record["opts"]["restart"] = {0: restart}
     if name is not None:
         record["ep"] = name
     return record

@@ -25,6 +25,19 @@ It is never in a message, a log, or a child's command line, and no verb reads it
 device: if it is lost, `microlwm2m rotate` makes a new one.
 """
 
+_RESTART_TEXT = """
+What is kept of OSCORE over a restart of the device (docs/security.md says more):
+  --restart b2          nothing: fresh keys by appendix B.2 of RFC 8613 at each start. It is LwM2M's
+                        rule, and the one that stands a flash image restored from a backup.
+  --restart b1          the keys of the last run, with numbers reserved in flash (appendix B.1): one
+                        round trip less at a start, one flash commit in 64 messages. The server has
+                        to answer Echo (RFC 9175). Never restore a backup of such a device's flash,
+                        nor copy it to another one: provision it instead.
+  --restart b1-static   the same, for a server that has no appendix B.2. It makes the master secret
+                        itself, here and at each `rotate`: a secret that was used before would be
+                        used again from its first number on.
+"""
+
 _PROVISION_TEXT = (
     """
 Sets everything that a device has from its factory, in one step: it is done whole or not at all.
@@ -35,6 +48,7 @@ A flash image that does not exist is made.
       --server coap://192.0.2.1:5683 --sender-id 01 --recipient-id 02
 """
     + _SECRET_TEXT
+    + _RESTART_TEXT
 )
 
 
@@ -110,6 +124,11 @@ def add_parser(subparsers):
         "--id-context",
         metavar="HEX",
         help="stored only: appendix B.2 of RFC 8613 agrees on its own",
+    )
+    p.add_argument(
+        "--restart",
+        choices=account.RESTART,
+        help="what goes on after a restart of the device (default b2: nothing)",
     )
     p.add_argument("--add", action="store_true", help="keep the servers that the device has")
     p.add_argument("--bootstrap", action="store_true", help="it is a Bootstrap-Server")
@@ -254,11 +273,13 @@ def provision(args):
         raise UsageError("--hold-off goes with --bootstrap")
     secret = keys = None
     given = (args.sender_id, args.recipient_id, args.master_secret, args.secret_out,
-             args.master_salt, args.id_context)  # fmt: skip
+             args.master_salt, args.id_context, args.restart)  # fmt: skip
     if args.plain:
         if any(x is not None for x in given):
             raise UsageError("--plain goes without OSCORE's IDs and keys")
     else:
+        if args.restart == account.STATIC and args.master_secret is not None:
+            raise UsageError("--restart b1-static makes the master secret itself")
         for option, value in (("sender", args.sender_id), ("recipient", args.recipient_id)):
             if value is None:
                 raise UsageError("--%s-id is missing (or --plain, for a bench)" % option)
@@ -284,6 +305,7 @@ def provision(args):
         bootstrap=args.bootstrap,
         hold_off=args.hold_off,
         retry_timer=args.retry_timer,
+        restart=args.restart,
     )
     with secret.kept() if secret else contextlib.nullcontext():
         where.call("add" if args.add else "apply", _dumps(record), os.urandom(SEED_LEN))
@@ -311,7 +333,8 @@ def rotate(args):
     change[0] = secret.value
     ssid = 0 if args.bootstrap else args.short_id
     with secret.kept():
-        where.call("rotate", _dumps({"ssid": ssid, "keys": change}), os.urandom(SEED_LEN))
+        change = {"ssid": ssid, "keys": change, "fresh": secret.fresh}
+        where.call("rotate", _dumps(change), os.urandom(SEED_LEN))
     print("%s: new master secret" % where)
     secret.show()
 
