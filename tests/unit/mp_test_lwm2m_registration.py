@@ -179,3 +179,15 @@ def test_leave_stays_away():
     assert not r.registered and "unanswered" in said[-1]
     equal(r.wake, None)
     equal(r.next(10**9), None)
+
+
+def test_a_failed_sequence_is_told():
+    r, _, _ = make(retry_count=2)
+    told = []
+    r.on_exhausted = lambda: told.append(r.tries)
+    now = 0
+    for _ in range(4):
+        r.next(now)
+        r.answered(now, None, "timeout")
+        now = r.wake
+    equal(told, [2, 4])

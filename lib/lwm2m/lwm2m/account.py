@@ -19,6 +19,7 @@ class Account(Session):
         self.name = "server %d" % server.ssid
         self.machine = self.registration = Registration(client.endpoint, server, self._links, self.say)
         self.reporting = Reporting(client.model, server, self._notify)
+        self.registration.on_exhausted = self.exhausted
         server.on_trigger = self.trigger
 
     def status(self):
@@ -94,6 +95,11 @@ class Account(Session):
             self.say("disabled by the server")
             self.registration.disable(now)
         else:
+            self.client.bootstrap()
+
+    def exhausted(self):
+        """Registration keeps failing: /1/x/16, true where it is not there, goes to bootstrap."""
+        if self.server.bootstrap_on_failure is not False and self.client.bootstrap_server():
             self.client.bootstrap()
 
     def handle(self, request, responder):

@@ -209,12 +209,12 @@ class Client:
             self._start_bootstrap()
 
     def _start_bootstrap(self):
-        for security in self.model.instances(0):
-            if security.bootstrap:
-                from .bootstrap import BootstrapAccount
+        security = self.bootstrap_server()
+        if security:
+            from .bootstrap import BootstrapAccount
 
-                self._booting = BootstrapAccount(self, security, self._hook(security))
-                self._booting.machine.wake += self.now()
+            self._booting = BootstrapAccount(self, security, self._hook(security))
+            self._booting.machine.wake += self.now()
 
     def _hook(self, security):
         link = oscore_link(security)
@@ -282,12 +282,19 @@ class Client:
 
     def bootstrap(self):
         """Leave all servers and ask the Bootstrap-Server (/1/x/9)."""
-        if not [s for s in self.model.instances(0) if s.bootstrap]:
+        if not self.bootstrap_server():
             return self.say(None, "bootstrap asked for, but no Bootstrap-Server is known")
         self._leaving = True
         for account in self.accounts:
             account.registration.leave(self.now())
         self.kick()
+
+    def bootstrap_server(self):
+        """The /0 instance of the Bootstrap-Server, or None."""
+        for security in self.model.instances(0):
+            if security.bootstrap:
+                return security
+        return None
 
     def bootstrapped(self):
         """A bootstrap has finished: every account begins anew, with fresh keys."""

@@ -60,6 +60,7 @@ class Registration:
         self.update_now = False
         self.disabled_until = None
         self.leaving = False  # De-register as soon as may be
+        self.on_exhausted = None  # called when a whole sequence of tries has failed
 
     @property
     def registered(self):
@@ -184,6 +185,8 @@ class Registration:
             delay = s.sequence_delay or _SEQUENCE_DELAY
         self.wake = now + delay * 1000
         self.say("%s failed: %s, next try in %d s" % (what, why, delay))
+        if not self.tries % count and self.on_exhausted:
+            self.on_exhausted()
 
     def forget(self, now):
         """The registration is gone at the server: register again."""

@@ -249,7 +249,12 @@ class Session:
             "oscore: server answers plain %s, %s in %d s"
             % (describe(response.code), what, self._hint_ms // 1000)
         )
+        if self._hint_ms == _HINT_LAST_MS:
+            self.exhausted()
         self._hint_ms = min(2 * self._hint_ms or _HINT_FIRST_MS, _HINT_LAST_MS)
+
+    def exhausted(self):
+        """It does not work, and has not for a while: a subclass may know another way."""
 
     def _machine_answered(self, now, response, error):
         if error == "plain":
