@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from microlwm2m import unixport
 from microlwm2m.bench import Account, BenchServer
 
 BOARD = Path(__file__).with_name("board")
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
 PRODUCT = BOARD / "lwm2m_product.py"
 
 ENDPOINT = "dev"
@@ -29,15 +31,15 @@ SENDER, RECIPIENT = b"\xd1\x01", b"\xd2\x02"
 SECRET, SALT = b"never-in-any-log", b"salty-too"
 
 # Objects of the product that a test looks with.
-FREE, COUNT, COUNTED, TEXT, LONG, LONG_LEN, BLOB, MANY, FAIL, FAILING, LEVEL, COUNTERS = [
-    "/26300/0/%d" % n for n in range(12)
+FREE, COUNT, COUNTED, TEXT, LONG, LONG_LEN, BLOB, MANY, FAIL, FAILING, LEVEL, COUNTERS, LEAVE = [
+    "/26300/0/%d" % n for n in range(13)
 ]
 
 
 class Quick(TransportTuning):
     """A server whose lost datagrams are repeated soon."""
 
-    ACK_TIMEOUT = 0.15
+    ACK_TIMEOUT = 0.1
     ACK_RANDOM_FACTOR = 1.0
     MAX_RETRANSMIT = 8
 
@@ -89,6 +91,18 @@ class Bench:
         """The next notification of an observation, a Result."""
         return self._run_coroutine(observation.next(timeout), timeout + 5)
 
+    def outcomes(self, tasks):
+        """What became of operations that were begun in the server's thread: the code, or the
+        reason of a failure without the name of the device."""
+
+        async def all_of():
+            return await asyncio.gather(*tasks, return_exceptions=True)
+
+        return [
+            str(r).replace(ENDPOINT + " answered ", "") if isinstance(r, Exception) else r.code
+            for r in self._run_coroutine(all_of(), 60)
+        ]
+
     def restart(self):
         """Forget all registrations, contexts and observations, as a new process would."""
         self.call(self._restart)
@@ -131,28 +145,44 @@ class Bench:
 
 
 class Line:
-    """The line between device and server, as Bench.tap: it keeps every datagram, and plan
+    """The line between device and server, as Bench.tap: it keeps every datagram, and a plan
     says what becomes of each.
 
-    plan(number, datagram): number counts the datagrams from 0. It returns True, False (lost),
-    "twice", or "late": after the next one that passes, whichever way that goes.
+    A plan is a function (number, datagram), where number counts from 0 the datagrams since
+    use(plan). It returns True, False (lost), "twice", or "late": after the next one that
+    passes, whichever way that goes. It runs in the server's thread.
     """
 
-    def __init__(self, bench, plan=None):
+    def __init__(self, bench):
         self.bench = bench
-        self.plan = plan
         self.seen = []
+        self.news = threading.Condition()
         self._held = []
+        self._plan = None
+        self._first = 0
+
+    def use(self, plan):
+        """Treat what comes from now on as this plan says; None lets everything pass."""
+        self.bench.call(self._use, plan)
+
+    def _use(self, plan):
+        self._plan, self._first = plan, len(self.seen)
 
     def __call__(self, datagram):
-        number = len(self.seen)
+        passes = self._pass(datagram)
+        with self.news:
+            self.news.notify_all()
+        return passes
+
+    def _pass(self, datagram):
+        number = len(self.seen) - self._first
         self.seen.append(datagram)
-        fate = self.plan(number, datagram) if self.plan else True
+        fate = self._plan(number, datagram) if self._plan else True
         if fate == "late":
             self._held.append(datagram)
             return False
         if fate == "twice":
-            self._again(datagram)
+            self.bench.loop.call_soon(self._again, datagram)
         if fate is not False and self._held:
             held, self._held = self._held, []
             for late in held:
@@ -165,7 +195,6 @@ class Line:
         else:
             self.bench.send_now(datagram.data, datagram.peer)
 
-    @property
     def device(self):
         """Address of the device, as last heard of."""
         return [d.peer for d in self.seen if d.direction == "in"][-1]
@@ -206,6 +235,12 @@ class Rig:
         self.allowed = ()  # what an event may be that a test brings about on purpose
         self.faults = 0  # "fault:" lines that a test brings about on purpose
 
+    @property
+    def environment(self):
+        """Where `python -m microlwm2m` finds what it needs."""
+        path = os.pathsep.join([str(TOOLS), os.environ.get("PYTHONPATH", "")])
+        return dict(os.environ, PYTHONPATH=path)
+
     def start(self):
         """Start the device and wait until it is registered."""
         after = self.bench.mark
@@ -230,8 +265,8 @@ class Rig:
         result = self.bench.write(ENDPOINT, path, value, **kw)
         assert result.code == "2.04", (path, result.code)
 
-    def execute(self, path, arguments=""):
-        result = self.bench.execute(ENDPOINT, path, arguments)
+    def execute(self, path, arguments="", **kw):
+        result = self.bench.execute(ENDPOINT, path, arguments, **kw)
         assert result.code == "2.04", (path, result.code)
 
     def free(self):
@@ -242,6 +277,19 @@ class Rig:
         # The collector takes what looks like a pointer for one, so that now and then it
         # keeps a block: the best of a few readings is what is free.
         return max(self.read(FREE) for _ in range(5))
+
+    def leave(self):
+        """Let the device de-register and end; its exit code."""
+        self.execute(LEAVE)
+        return self.device.process.wait(20)
+
+    def wait_until(self, true, timeout=20):
+        """Wait until something that datagrams bring about is so."""
+        until = time.monotonic() + timeout
+        with self.line.news:
+            while not true():
+                left = until - time.monotonic()
+                assert left > 0 and self.line.news.wait(left), self.device.log
 
     def check(self):
         """What holds after every test, whatever was done to the device."""
@@ -284,6 +332,7 @@ def bench(shared_bench):
     """The server, with nothing left of what was before."""
     shared_bench.tap = None
     shared_bench.restart()
+    shared_bench.server.endpoint.tuning = Quick()
     shared_bench.server.security.quirks.clear()
     shared_bench.add_account(account())
     yield shared_bench

@@ -27,6 +27,7 @@ class Probe(Instance):
         (9, R, INTEGER, "failing"),
         (10, RW, FLOAT, "level"),
         (11, R, STRING, "counters"),
+        (12, E, None, "leave"),
     )
 
     counted = 0
@@ -72,6 +73,11 @@ class Probe(Instance):
         return " ".join(sorted(words))
 
 
+    def leave(self, arguments):
+        """As Ctrl-C, which on the unix port may strike in the middle of a collection."""
+        return self.client.stop
+
+
 class Many(Instance):
     """An object whose instances servers create."""
 
@@ -84,7 +90,7 @@ class Many(Instance):
 
 def objects(client, reboot):
     # Lost datagrams are repeated soon: a test does not wait for seconds.
-    client.params = Params(ack_timeout_ms=150, ack_random_factor=1.0, max_retransmit=8)
+    client.params = Params(ack_timeout_ms=100, ack_random_factor=1.0, max_retransmit=8)
     device = Device(manufacturer="microlwm2m")
     device.on_reboot = reboot
     client.add(device)

@@ -1,0 +1,189 @@
+# Appendix B.2 and all that can come between: loss, doubles, delays, restarts, other servers' ways.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 8613 appendix B.2
+#
+# Whatever happens, the device comes back by itself, and (Rig.check) the server's referee has
+# seen no nonce twice and nothing that a strict server would not take.
+
+import itertools
+
+import pytest
+from faults.rig import COUNT, COUNTED, ENDPOINT, TEXT, account
+
+# The four messages: request 1, its answer with R2, request 3 (the Register), its answer.
+MESSAGES = range(4)
+QUIRKS = ("own-piv", "echo", "kid-context")
+SUBSETS = [s for n in range(len(QUIRKS) + 1) for s in itertools.combinations(QUIRKS, n)]
+UPDATE = "/1/0/8"
+LIFETIME = "/1/0/1"
+
+
+def serves(rig):
+    """The device is read, written, executed and observed."""
+    assert rig.read("/3/0/0") == "microlwm2m"
+    rig.write(TEXT, "after")
+    assert rig.read(TEXT) == "after"
+    observation = rig.bench.observe(ENDPOINT, "/3303/0/5700")
+    assert observation.active and rig.bench.next_of(observation).code == "2.05"
+    before = rig.read(COUNTED)
+    rig.execute(COUNT)
+    assert rig.read(COUNTED) == before + 1
+
+
+@pytest.mark.parametrize("number", MESSAGES)
+@pytest.mark.parametrize("fate", [False, "twice", "late"], ids=["lost", "twice", "late"])
+def test_one_message(rig, number, fate):
+    rig.line.use(lambda n, datagram: fate if n == number else True)
+    rig.start()
+    serves(rig)
+
+
+@pytest.mark.parametrize("number", MESSAGES)
+def test_one_message_several_times(rig, number):
+    """A message and its repetitions are lost; a lost answer makes the request come again."""
+    answers = []
+    left = [3]
+
+    def plan(n, datagram):
+        kind = 2 * bool(answers) + (datagram.direction == "out")
+        if kind == number and left[0]:
+            left[0] -= 1
+            return False
+        if datagram.direction == "out":
+            answers.append(datagram)
+        return True
+
+    rig.line.use(plan)
+    rig.start()
+    serves(rig)
+
+
+@pytest.mark.parametrize("quirks", SUBSETS, ids=lambda s: "+".join(s) or "none")
+def test_quirks(rig, quirks):
+    rig.bench.server.security.quirks.update(quirks)
+    rig.start()
+    serves(rig)
+    # An Update and a De-register under the same context.
+    mark = rig.bench.mark
+    rig.execute(UPDATE)
+    rig.bench.wait("updated", ENDPOINT, 10, after=mark)
+    # The server begins B.2.
+    rig.bench.rekey(ENDPOINT)
+    mark = rig.bench.mark
+    rig.execute(UPDATE)
+    rig.registered(mark)
+    serves(rig)
+    assert rig.leave() == 0
+    rig.bench.wait("deregistered", ENDPOINT, 10, after=mark)
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_quirks_together_with_a_loss(rig, number):
+    rig.bench.server.security.quirks.update(QUIRKS)
+    rig.line.use(lambda n, datagram: n != number)
+    rig.start()
+    serves(rig)
+
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("fate", [False, "late"], ids=["lost", "late"])
+def test_server_begins(rig, number, fate):
+    """The Update is answered with R2: it, and its follow-up under fresh keys."""
+    rig.start()
+    observation = rig.bench.observe(ENDPOINT, "/3303/0/5700")
+    rig.bench.next_of(observation)
+    rig.bench.rekey(ENDPOINT)
+    mark = rig.bench.mark
+    rig.execute(UPDATE)
+    # Notifications are on their way all the time, and are spoilt like everything else.
+    rig.line.use(lambda n, datagram: fate if n == number else True)
+    rig.registered(mark)
+    rig.line.use(None)
+    serves(rig)
+
+
+def test_requests_meanwhile(rig):
+    """What the server asks while B.2 is under way is answered, or refused and asked again."""
+    rig.start()
+    rig.bench.rekey(ENDPOINT)
+    futures = []
+
+    def plan(n, datagram):
+        if n < 6:
+            futures.append(rig.bench.loop.create_task(rig.bench.server.read(ENDPOINT, "/3/0/0")))
+        return True
+
+    mark = rig.bench.mark
+    rig.execute(UPDATE)
+    rig.line.use(plan)
+    rig.registered(mark)
+    outcomes = rig.bench.outcomes(futures)
+    print(outcomes)
+    assert len(futures) == 6
+    for outcome in outcomes:
+        # An old key in a new context is all that may go wrong.
+        assert outcome in ("2.05", "4.01 without protection", "4.00 without protection"), outcomes
+    assert "2.05" in outcomes
+    serves(rig)
+
+
+@pytest.mark.parametrize("number", MESSAGES)
+def test_device_is_killed(rig, number):
+    """A power cut at each of the four messages."""
+    reached = []
+
+    def plan(n, datagram):
+        reached.append(n)
+        return n < number
+
+    rig.line.use(plan)
+    rig.device.start()
+    rig.wait_until(lambda: len(reached) > number)
+    rig.device.kill()
+    rig.line.use(None)
+    rig.start()
+    serves(rig)
+
+
+def test_killed_and_started_many_times(rig):
+    for _ in range(6):
+        rig.start()
+        assert rig.read("/3/0/0") == "microlwm2m"
+        rig.device.kill()
+    assert "plain 4.0" not in rig.device.log
+
+
+@pytest.mark.parametrize("number", MESSAGES)
+def test_server_is_restarted_meanwhile(rig, number):
+    """The server forgets everything as it has taken, or is about to send, each message."""
+
+    def plan(n, datagram):
+        if n == number:
+            rig.bench.server.security.forget()
+            rig.bench.server.registry.clear()
+        return True
+
+    rig.line.use(plan)
+    rig.device.start()
+    rig.device.wait_for("registered location")
+    # Where it forgot after the Register the next Update tells.
+    if number == 3:
+        rig.bench.wait("registered", ENDPOINT, 20)
+        return
+    serves(rig)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["account kept", "account lost"])
+def test_server_is_restarted(rig, kept):
+    rig.start()
+    rig.bench.observe(ENDPOINT, "/3303/0/5700")
+    rig.write(LIFETIME, 2)
+    mark = rig.bench.mark
+    rig.bench.restart()
+    if not kept:
+        rig.bench.remove_account(ENDPOINT)
+        for _ in range(2):
+            rig.device.wait_for("server answers plain 4.01")
+        rig.bench.add_account(account())
+    rig.registered(mark)
+    serves(rig)
