@@ -127,7 +127,7 @@ def test_blocks_inside_and_outside():
 def test_losses():
     for lost in range(8):
         net, client, proxy, server, handler = three()
-        net.lose = lambda n, data, source: n % 9 == lost
+        net.lose = lambda n, data, source, lost=lost: n % 9 == lost
         response, error = ask(net, client, put(), 3000000)
         equal((error, text(response), handler.requests), (None, BODY, [(PUT, ["path"])]))
 
