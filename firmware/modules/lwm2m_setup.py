@@ -138,6 +138,10 @@ def _check_all(config):
     ssids, linked = [], []
     for iid, account in objects[_SECURITY].items():
         _check_account(account, "account %d: " % iid, objects, ssids, linked)
+    if "restart" in config.get("opts", ()):
+        import lwm2m_restart
+
+        lwm2m_restart.check(config)
 
 
 # An array where a number belongs, and the like.
@@ -160,10 +164,6 @@ def _decode(data, what):
 
 
 # None when there is none. A record that does not parse is refused here; apply()
-    if "restart" in config.get("opts", ()):
-        import lwm2m_restart
-
-        lwm2m_restart.check(config)
 # without add does not look at it and is the way out.
 def _load(store):
     data = store.get("config")
@@ -236,12 +236,14 @@ def _free(taken):
 def _merge(old, new):
     _need(new.get("ep") in (None, old["ep"]), "the board's endpoint name is " + old["ep"])
     objects = old["objects"]
+    moved = {}
     for account in _map(new.get("objects"), "objects missing").get(_SECURITY, {}).values():
         link = account.get(_OSCORE_LINK)
         if link is not None:
             have = objects.setdefault(_OSCORE, {})
             iid = _free(have)
             have[iid] = new["objects"].get(_OSCORE, {}).get(link[1], {})
+            moved[link[1]] = iid
             account[_OSCORE_LINK] = [_OSCORE, iid]
         objects[_SECURITY][_free(objects[_SECURITY])] = account
     for server in new["objects"].get(_SERVER, {}).values():
@@ -263,16 +265,18 @@ def apply(config, random, add=False, store=None):
     config: CBOR as bytes or in hex, {"ep": name, "objects": {oid: {iid: {rid:
     value}}}, "opts": {}}. random: 32 random bytes of the host's, bytes or hex.
     add: keep what is there and add these accounts to it ("ep" may be left out).
+    opts: {"restart": {iid of /21: "b1" or "b1-static"}}, see lwm2m_restart. The latter
+    is for a master secret that no device had before: it is not to be given twice.
     ValueError: refused, nothing has changed. OSError: the flash failed.
-    moved = {}
     """
     store = _store(store)
     new = _map(_decode(config, "the configuration"), "the configuration is no map")
+    kept = ()
     if add:
         old = _load(store)
         if old is not None:
-            moved[link[1]] = iid
             _check(old)
+            kept = list(old["objects"].get(_OSCORE, ()))
             new = _typed(_merge, old, new)
     _commit(store, new, random, kept)
 
@@ -288,18 +292,14 @@ def rotate(change, random, store=None):
     store = _store(store)
     change = _map(_decode(change, "the change"), "the change is no map")
     config = _load(store)
-    opts: {"restart": {iid of /21: "b1" or "b1-static"}}, see lwm2m_restart. The latter
-    is for a master secret that no device had before: it is not to be given twice.
     _need(config is not None, "the board is not provisioned")
     _check(config)
     sealed = []
     ssid = change.get("ssid")
-    kept = ()
     for account in config["objects"][_SECURITY].values():
         mine = 0 if account.get(_BOOTSTRAP) else account.get(_SSID)
         if ssid in (None, mine):
             if _OSCORE_LINK in account:
-            kept = list(old["objects"].get(_OSCORE, ()))
                 sealed.append(account[_OSCORE_LINK][1])
     _need(sealed, "no such account with OSCORE keys")
     _need(len(sealed) == 1, "several accounts: say which by its short server ID")
@@ -359,6 +359,9 @@ def _show(config):
         print("  sender ID %s, recipient ID %s" % (_hex(keys[_SENDER]), _hex(keys[_RECIPIENT])))
         names = (("secret", _SECRET), ("salt", _SALT), ("ID context", _ID_CONTEXT))
         print("  " + ", ".join([name + ": " + _set(keys.get(rid)) for name, rid in names]))
+        policy = config.get("opts", {}).get("restart", {}).get(account[_OSCORE_LINK][1])
+        if policy:
+            print("  goes on after a restart: " + policy)
     for name in sorted(config.get("opts", {})):
         if name != "restart":
             print("option %s: set" % name)
@@ -391,6 +394,3 @@ def run(verb, *args):
         print("lwm2m_setup: refused: the flash failed (errno %s)" % e.errno)
     except MemoryError:
         print("lwm2m_setup: refused: out of memory")
-        policy = config.get("opts", {}).get("restart", {}).get(account[_OSCORE_LINK][1])
-        if policy:
-            print("  goes on after a restart: " + policy)
