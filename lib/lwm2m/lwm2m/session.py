@@ -99,8 +99,9 @@ class Session:
         while self._after:
             self.client.guarded(self._after.pop(0))
         m = self.machine
-        if self.pending is None and m.asked is None and m.wake is not None and m.wake <= now:
-            self._advance(now)
+        if self.pending is None and m.asked is None:
+            if (m.wake is not None and m.wake <= now) or (self.reachable() and self._worn()):
+                self._advance(now)
         wake = None
         if self.endpoint:
             wake = self.endpoint.poll(now)
@@ -156,10 +157,13 @@ class Session:
             self._reported = now
             self.say("oscore: messages not verified: " + ", ".join(words))
 
+    def _worn(self):
+        return self.hook is not None and self.hook.exhausted()
+
     def _advance(self, now):
         m = self.machine
-        if self.hook and self.hook.exhausted() and not m.leaving:
-            self.say("oscore: keys are worn, agreeing on fresh ones")
+        if self._worn() and not m.leaving:
+            self.say("oscore: time for fresh keys")
             self.want_keys()
         if m.leaving and (self.endpoint is None or self.keys_wanted):
             m.forget(now)  # nothing that could be taken back under these keys
@@ -219,7 +223,8 @@ class Session:
 
     def _agreed(self, now, response, error):
         m = self.machine
-        if self.hook.state == "b2-2":
+        if self.hook.state == "b2-2" or self.hook.ready():
+            # Ready already: a server that knew R1 went on in its context (with Echo).
             self._crossed = 0
             self.keys_wanted = False
             m.wake = now  # request 3 is the one that was due
