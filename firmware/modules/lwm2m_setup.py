@@ -15,6 +15,8 @@ _SECURITY = const(0)
 _URI = const(0)
 _BOOTSTRAP = const(1)
 _MODE = const(2)
+_IDENTITY = const(3)
+_KEY = const(5)
 _SSID = const(10)
 _OSCORE_LINK = const(17)
 
@@ -31,7 +33,8 @@ _HMAC = const(4)
 _SALT = const(5)
 _ID_CONTEXT = const(6)
 
-_NOSEC = const(3)  # mode
+_PSK = const(0)  # modes
+_NOSEC = const(3)
 _ID_MAX = const(65534)  # of objects and instances
 _LIFETIME_MAX = const(0x7FFFFFFF)  # seconds
 _EP_MAX = const(64)  # bytes of an endpoint name
@@ -90,11 +93,30 @@ def _check_keys(keys, where):
     _need(len(secret) >= _SECRET_MIN, where + "master_secret: at least 16 bytes")
 
 
+def _check_psk(identity, key, where):
+    ok = isinstance(identity, bytes) and isinstance(key, bytes)
+    _need(ok, where + "coaps:// needs an identity and a pre-shared key")
+    _need(len(key) >= _SECRET_MIN, where + "pre-shared key: at least 16 bytes")
+    try:
+        # What this board has decides.
+        from coap.dtls import context
+
+        context(identity, key)
+    except ImportError:
+        raise ValueError(where + "this firmware has no DTLS")
+    except ValueError as e:
+        raise ValueError(where + str(e))
+
+
 def _check_account(account, where, objects, ssids, linked):
     uri = account.get(_URI)
-    ok = isinstance(uri, str) and uri.startswith("coap://")
-    _need(ok, where + "server URI must begin with coap://")
-    _need(account.get(_MODE) == _NOSEC, where + "security mode must be 3 (NoSec)")
+    ok = isinstance(uri, str) and uri.startswith(("coap://", "coaps://"))
+    _need(ok, where + "server URI must begin with coap:// or coaps://")
+    if uri.startswith("coaps:"):
+        _need(account.get(_MODE) == _PSK, where + "coaps:// goes with security mode 0 (PSK)")
+        _check_psk(account.get(_IDENTITY), account.get(_KEY), where)
+    else:
+        _need(account.get(_MODE) == _NOSEC, where + "coap:// goes with security mode 3 (NoSec)")
     ssid = None
     if not account.get(_BOOTSTRAP):
         ssid = account.get(_SSID)
@@ -337,6 +359,14 @@ def _hex(value):
     return hexlify(value).decode() or "(empty)"
 
 
+# An identity is text more often than not.
+def _text(value):
+    for c in value:
+        if not 32 < c < 127:
+            return "0x" + _hex(value)
+    return str(value, "ascii") or "(empty)"
+
+
 # A Bootstrap-Server may have written what _check would refuse: this shows it.
 def _show(config):
     objects = config["objects"]
@@ -351,9 +381,13 @@ def _show(config):
                 if server[_SERVER_SSID] == account.get(_SSID):
                     who += ", lifetime %d s" % server[_LIFETIME]
         print("%s, %s" % (account[_URI], who))
+        dtls = account[_URI].startswith("coaps:")
+        if dtls:
+            print("  DTLS with a pre-shared key, identity %s, key: %s" % (
+                _text(account.get(_IDENTITY, b"")), _set(account.get(_KEY))))  # fmt: skip
         keys = objects.get(_OSCORE, {}).get(account.get(_OSCORE_LINK, (_OSCORE, None))[1])
         if keys is None:
-            print("  plain: no OSCORE")
+            print("  no OSCORE" if dtls else "  plain: no OSCORE")
             continue
         print("  OSCORE with AEAD %d, HKDF SHA-256" % (keys.get(_AEAD, 0) or 10))
         print("  sender ID %s, recipient ID %s" % (_hex(keys[_SENDER]), _hex(keys[_RECIPIENT])))

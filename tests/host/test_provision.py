@@ -28,6 +28,7 @@ from microlwm2m.errors import Refused
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = bytes(range(0xA0, 0xB0))
+PSK = bytes(range(0xC0, 0xD0))
 SALT = bytes.fromhex("9e7ca92223786340")
 ACCOUNT = ["--endpoint", "sensor-1", "--server", "coap://192.0.2.1:5683",
            "--sender-id", "01", "--recipient-id", "02"]  # fmt: skip
@@ -115,6 +116,8 @@ def edit(*changes):
     return args
 
 
+DTLS = edit(("--server", "coaps://192.0.2.1:5684"))
+
 USAGE = [
     ("endpoint is missing", edit(("--endpoint", None))),
     ("--endpoint", edit(("--endpoint", ""))),
@@ -125,6 +128,18 @@ USAGE = [
     ("coap://", edit(("--server", "192.0.2.1"))),
     ("coap://", edit(("--server", "http://192.0.2.1"))),
     ("DTLS", edit(("--server", "coaps://192.0.2.1"))),
+    ("--psk-identity", edit(("--server", "coaps://192.0.2.1"))),
+    ("coaps://", [*KNOWN, "--psk-identity", "me"]),
+    ("--psk-identity", [*KNOWN, "--psk", PSK.hex()]),
+    ("--psk-identity", [*KNOWN, "--psk-out", "key"]),
+    ("--psk-identity", [*DTLS, "--psk-identity", ""]),
+    ("--psk-identity", [*DTLS, "--psk-identity", "x" * 129]),
+    ("--psk-identity", [*DTLS, "--psk-identity", "a\nb"]),
+    ("--psk-identity", [*DTLS, "--psk-identity", "0xabc"]),
+    ("--psk ", [*DTLS, "--psk-identity", "me", "--psk", PSK.hex()[:-2]]),
+    ("--psk ", [*DTLS, "--psk-identity", "me", "--psk", PSK.hex() * 2 + "00"]),
+    ("--psk ", [*DTLS, "--psk-identity", "me", "--psk", "-"]),
+    ("--psk-out", [*DTLS, "--psk-identity", "me", "--psk", PSK.hex(), "--psk-out", "key"]),
     ("host", edit(("--server", "coap://"))),
     ("host", edit(("--server", "coap://:5683"))),
     ("host", edit(("--server", "coap://a b"))),
@@ -166,7 +181,8 @@ USAGE = [
 def test_usage_is_one_line_without_the_secret(image, want, args):
     line = fails(2, "provision", "file:%s" % image, *args)
     assert want in line
-    assert SECRET.hex() not in line and SECRET.hex()[:-2] not in line
+    for secret in (SECRET, PSK):
+        assert secret.hex()[:-2] not in line
     assert not image.exists()
 
 
@@ -224,6 +240,37 @@ def test_plain_and_bootstrap_accounts(image, record):
         "objects": {0: {0: {0: "coap://192.0.2.9", 1: True, 2: 3, 11: 3}}},
         "opts": {},
     }
+
+
+def test_dtls_with_oscore_inside(image, record):
+    args = [*DTLS, "--psk-identity", "me", "--psk", PSK.hex()]
+    out = ok("provision", "file:%s" % image, *args)
+    assert "sealed with OSCORE, in DTLS" in out and PSK.hex() not in out
+    want = dict(RECORD["objects"][0][0])
+    want.update({0: "coaps://192.0.2.1:5684", 2: 0, 3: b"me", 5: PSK})
+    objects = cbor2.loads(record("config"))["objects"]
+    assert objects == {**RECORD["objects"], 0: {0: want}}
+    lines = ok("show", "file:%s" % image).splitlines()
+    assert lines[1:4] == [
+        "coaps://192.0.2.1:5684, server 123, lifetime 86400 s",
+        "  DTLS with a pre-shared key, identity me, key: set",
+        "  OSCORE with AEAD 10, HKDF SHA-256",
+    ]
+    # Its DTLS stays as it is where OSCORE's keys change.
+    ok("rotate", "file:%s" % image)
+    assert cbor2.loads(record("config"))["objects"][0] == {0: want}
+
+
+def test_dtls_alone(image, record):
+    server = ["--endpoint", "b", "--server", "coaps://192.0.2.9", "--plain"]
+    out = ok("provision", "file:%s" % image, *server, "--psk-identity", "0x00ff", "--psk", PSK.hex() * 2)
+    assert "in DTLS, no OSCORE" in out
+    security = cbor2.loads(record("config"))["objects"][0][0]
+    assert security == {0: "coaps://192.0.2.9", 1: False, 2: 0, 3: b"\x00\xff", 5: PSK * 2, 10: 123}
+    assert ok("show", "file:%s" % image).splitlines()[2:] == [
+        "  DTLS with a pre-shared key, identity 0x00ff, key: set",
+        "  no OSCORE",
+    ]
 
 
 def test_show_has_no_secret(image):
@@ -359,6 +406,31 @@ def test_a_secret_from_standard_input(image, record):
     out = ok("provision", "file:%s" % image, *args, input=SECRET.hex() + "\n")
     assert cbor2.loads(record("config")) == RECORD
     assert SECRET.hex() not in out
+
+
+def test_two_secrets_from_standard_input(image, record):
+    args = [*edit(("--master-secret", "-"), ("--server", "coaps://192.0.2.1"))]
+    both = "%s\n%s\n" % (SECRET.hex(), PSK.hex())
+    out = ok("provision", "file:%s" % image, *args, "--psk-identity", "me", "--psk", "-", input=both)
+    objects = cbor2.loads(record("config"))["objects"]
+    assert (objects[21][0][0], objects[0][0][5]) == (SECRET, PSK)
+    assert SECRET.hex() not in out and PSK.hex() not in out
+
+
+def test_a_fresh_pre_shared_key(image, record, tmp_path):
+    out = ok("provision", "file:%s" % image, *DTLS, "--psk-identity", "me")
+    fresh = cbor2.loads(record("config"))["objects"][0][0][5]
+    assert len(fresh) == 16 and out.count(fresh.hex()) == 1
+    assert "pre-shared key for the server, shown this once: " + fresh.hex() in out
+    kept = tmp_path / "key"
+    out = ok("provision", "file:%s" % image, *DTLS, "--psk-identity", "me", "--psk-out", kept)
+    again = cbor2.loads(record("config"))["objects"][0][0][5]
+    assert again != fresh and kept.read_text() == again.hex() + "\n" and again.hex() not in out
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    before = record("config")
+    line = fails(1, "provision", "file:%s" % image, *DTLS, "--psk-identity", "me", "--psk-out", kept)
+    assert "--psk-out" in line and "exists" in line
+    assert record("config") == before
 
 
 def test_a_secret_typed_at_a_terminal_is_not_echoed(image, record):

@@ -2,6 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
 import random
+import sys
 
 import cbor
 import lwm2m_setup
@@ -125,9 +126,10 @@ BAD = (
     ("object ID", {}, "objects", -1),
     ("instance ID", {}, "objects", 1, 65535),
     ("instance is no map", 7, "objects", 0, 0),
-    ("server URI", "coaps://192.0.2.1", "objects", 0, 0, 0),
+    ("server URI", "http://192.0.2.1", "objects", 0, 0, 0),
+    ("coaps:// goes with", "coaps://192.0.2.1", "objects", 0, 0, 0),
     ("server URI", 1, "objects", 0, 0, 0),
-    ("security mode", 0, "objects", 0, 0, 2),
+    ("coap:// goes with", 0, "objects", 0, 0, 2),
     ("short server ID", 0, "objects", 0, 0, 10),
     ("short server ID", 65535, "objects", 0, 0, 10),
     ("one server object", 124, "objects", 0, 0, 10),
@@ -166,6 +168,79 @@ def test_bad_configurations_are_refused_and_change_nothing():
         assert want in text, (want, text)
         assert "\n" not in text and SECRET_2.hex() not in text
         equal(records(store), before)
+
+
+def dtls(key=SECRET_2, **change):
+    """config() with DTLS under OSCORE."""
+    made = config(uri="coaps://192.0.2.1")
+    account = made["objects"][0][0]
+    account.update({2: 0, 3: b"me", 5: key})
+    account.update({int(k[1:]): v for k, v in change.items()})
+    return made
+
+
+class Tls:
+    """Stands in for the module tls of a port that has all of it."""
+
+    PROTOCOL_DTLS_CLIENT = 2
+    CERT_NONE = 0
+
+    class SSLContext:
+        psk_identity = psk_key = None
+
+        def __init__(self, protocol):
+            pass
+
+        def get_ciphers(self):
+            return ["TLS-PSK-WITH-AES-128-GCM-SHA256"]
+
+        def set_ciphers(self, names):
+            pass
+
+
+def with_tls(module, function):
+    kept = sys.modules.get("tls")
+    sys.modules["tls"] = module
+    try:
+        function()
+    finally:
+        sys.modules.pop("tls")
+        if kept:
+            sys.modules["tls"] = kept
+
+
+def test_dtls_is_refused_where_the_port_has_none():
+    def tries():
+        store = empty()
+        text = str(raises(ValueError, lwm2m_setup.apply, cbor.dumps(dtls()), RANDOM, store=store))
+        equal(text, "account 0: this firmware has no DTLS")
+        equal(records(store), {})
+
+    with_tls(object(), tries)
+
+
+def test_identity_and_key_of_dtls():
+    def tries():
+        store = empty()
+        lwm2m_setup.apply(cbor.dumps(dtls()), RANDOM, store=store)
+        equal(cbor.loads(store.get("config")), dtls())
+        before = records(store)
+        for want, bad in (
+            ("identity", dtls(_3=None)),
+            ("identity", dtls(_3=b"")),
+            ("identity", dtls(_3="me")),
+            ("identity", dtls(_3=bytes(129))),
+            ("pre-shared key", dtls(None)),
+            ("pre-shared key", dtls(SECRET_2[:15])),
+            ("pre-shared key", dtls("0123456789abcdef")),
+            ("coaps://", dtls(_2=3)),
+        ):
+            text = str(raises(ValueError, lwm2m_setup.apply, cbor.dumps(bad), RANDOM, store=store))
+            assert want in text and "\n" not in text, (want, text)
+            assert "0123456789abcdef" not in text
+            equal(records(store), before)
+
+    with_tls(Tls, tries)
 
 
 def test_ids_are_bounded_by_the_nonce_of_the_algorithm():

@@ -13,6 +13,8 @@ SECRET_MIN, SECRET_MAX = 16, 64  # bytes; 16 is AES-128's own strength
 SALT_MAX = 64
 ID_CONTEXT_MAX = 64
 FRESH_SECRET = 16
+PSK_MIN, PSK_MAX = 16, 32  # bytes; MicroPython's mbed TLS takes no more
+IDENTITY_MAX = 128  # bytes, RFC 4279 section 5.3
 DEFAULT_AEAD = 10
 DEFAULT_SHORT_ID = 123
 DEFAULT_LIFETIME = 86400  # seconds
@@ -27,7 +29,7 @@ STATIC = "b1-static"
 
 # Object and resource numbers of OMA's registry
 SECURITY, SERVER, OSCORE = 0, 1, 21
-NOSEC = 3
+PSK, NOSEC = 0, 3
 
 
 def unhex(text, option, low, high):
@@ -54,19 +56,34 @@ def endpoint(name):
     return name
 
 
-def server_uri(uri):
-    """Check a server's URI; returns it as the device keeps it."""
+def psk_identity(text):
+    """The bytes of the identity of a pre-shared key: text, or hex after 0x."""
+    if text[:2].lower() == "0x":
+        return unhex(text, "--psk-identity", 1, IDENTITY_MAX)
+    data = text.encode()
+    if not text.isprintable() or not 1 <= len(data) <= IDENTITY_MAX:
+        raise UsageError(
+            "--psk-identity must be 1 to %d bytes of printable text, or hex after 0x"
+            % IDENTITY_MAX
+        )
+    return data
+
+
+def server_uri(uri, psk=False):
+    """Check a server's URI; returns it as the device keeps it. psk: there is a pre-shared key."""
     try:
         parts = urllib.parse.urlsplit(uri)
         host, port = parts.hostname, parts.port
     except ValueError as e:
         # "Port out of range 0-65535", "Invalid IPv6 URL", ...
         raise UsageError("--server %s: %s" % (uri, e)) from None
-    if parts.scheme == "coaps":
+    if parts.scheme == "coaps" and not psk:
         raise UsageError(
-            "--server: no DTLS on the device; use coap://, OSCORE seals what is sent over it"
+            "--server: coaps:// is DTLS and needs --psk-identity; OSCORE does with coap://"
         )
-    if parts.scheme != "coap":
+    if parts.scheme == "coap" and psk:
+        raise UsageError("--psk-identity goes with coaps://, which is DTLS")
+    if parts.scheme not in ("coap", "coaps"):
         raise UsageError("--server must begin with coap://, as in coap://192.0.2.1:5683")
     if not host or not uri.isascii() or not uri.isprintable() or " " in uri:
         raise UsageError("--server needs a host, as in coap://192.0.2.1:5683")
@@ -74,7 +91,7 @@ def server_uri(uri):
         raise UsageError("--server: port 0 cannot be reached")
     if "@" in parts.netloc or parts.path not in ("", "/") or parts.query or parts.fragment:
         raise UsageError("--server takes a host and a port and nothing more")
-    uri = "coap://" + parts.netloc
+    uri = parts.scheme + "://" + parts.netloc
     if len(uri) > 255:
         raise UsageError("--server is longer than 255 characters")
     return uri
@@ -105,13 +122,15 @@ def keys(secret, sender_id, recipient_id, aead=DEFAULT_AEAD, hmac=0, salt=b"", i
 
 def config(
     name, uri, ssid, lifetime, oscore, storing=True, bootstrap=False, hold_off=None,
-    retry_timer=None, restart=None,
+    retry_timer=None, restart=None, psk=None,
 ):  # fmt: skip
-    """The record of one account; `oscore` an instance of /21, or None for a plain one.
+    """The record of one account; `oscore` an instance of /21, or None for one without OSCORE.
 
-    name may be None where the device has one already.
+    psk: identity and key of DTLS, bytes. name may be None where the device has one already.
     """
     security = {0: uri, 1: bootstrap, 2: NOSEC}
+    if psk is not None:
+        security[2], security[3], security[5] = PSK, *psk
     objects = {SECURITY: {0: security}}
     if hold_off is not None:
         security[11] = hold_off

@@ -49,6 +49,12 @@ A flash image that does not exist is made.
 """
     + _SECRET_TEXT
     + _RESTART_TEXT
+    + """
+DTLS. A server at coaps:// has a pre-shared key as well: with OSCORE inside it, or --plain.
+  --psk-identity NAME   what the server knows the key by; hex after 0x
+  --psk, --psk-out      as --master-secret and --secret-out for the master secret. Of two that are
+                        read from standard input, the master secret is the first line.
+"""
 )
 
 
@@ -96,7 +102,9 @@ def add_parser(subparsers):
 
     p = verb("provision", "give a device its servers and keys", _PROVISION_TEXT)
     p.add_argument("--endpoint", metavar="NAME", help="endpoint client name, 1 to 64 bytes")
-    p.add_argument("--server", metavar="URI", required=True, help="coap://HOST[:PORT]")
+    p.add_argument(
+        "--server", metavar="URI", required=True, help="coap://HOST[:PORT], or coaps:// for DTLS"
+    )
     p.add_argument(
         "--sender-id", metavar="HEX", help="OSCORE Sender ID: the server's Recipient ID"
     )
@@ -130,6 +138,15 @@ def add_parser(subparsers):
         choices=account.RESTART,
         help="what goes on after a restart of the device (default b2: nothing)",
     )
+    p.add_argument(
+        "--psk-identity", metavar="NAME", help="for coaps://: identity of the pre-shared key"
+    )
+    p.add_argument(
+        "--psk", metavar="HEX|-", help="- reads it from standard input; absent: a fresh one"
+    )
+    p.add_argument(
+        "--psk-out", metavar="FILE", help="write a fresh key to this new file, not to stdout"
+    )
     p.add_argument("--add", action="store_true", help="keep the servers that the device has")
     p.add_argument("--bootstrap", action="store_true", help="it is a Bootstrap-Server")
     p.add_argument(
@@ -157,7 +174,9 @@ def add_parser(subparsers):
         help="wait before the first bootstrap",
     )
     p.add_argument(
-        "--plain", action="store_true", help="no OSCORE, nothing is sealed: for the bench only"
+        "--plain",
+        action="store_true",
+        help="no OSCORE; without coaps:// nothing is sealed: for the bench only",
     )
     p.set_defaults(run=provision)
 
@@ -189,27 +208,27 @@ def add_parser(subparsers):
 class _Secret:
     """The master secret: where it comes from, and where a fresh one is shown."""
 
-    def __init__(self, args):
-        self._out = args.secret_out
-        self._fd = None
-        self.fresh = args.master_secret is None
-        if self._out and not self.fresh:
-            raise UsageError("--secret-out is for a fresh secret, without --master-secret")
+    name, option, out_option = "master secret", "--master-secret", "--secret-out"
+    low, high = account.SECRET_MIN, account.SECRET_MAX
+
+    def __init__(self, text, out):
+        self._out = out
+        self.fresh = text is None
+        if out and not self.fresh:
+            raise UsageError("%s is for a fresh one, without %s" % (self.out_option, self.option))
         if self.fresh:
             self.value = os.urandom(account.FRESH_SECRET)
             return
-        text = args.master_secret
         if text == "-":
             text = self._read()
-        self.value = account.unhex(text, "--master-secret", account.SECRET_MIN, account.SECRET_MAX)
+        self.value = account.unhex(text, self.option, self.low, self.high)
 
-    @staticmethod
-    def _read():
+    def _read(self):
         if sys.stdin.isatty():
             import getpass
 
             try:
-                return getpass.getpass("master secret (hex): ")
+                return getpass.getpass(self.name + " (hex): ")
             except EOFError:
                 return ""
         return sys.stdin.readline()
@@ -223,7 +242,7 @@ class _Secret:
         try:
             fd = os.open(self._out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as e:
-            raise Refused("--secret-out %s: %s" % (self._out, e.strerror)) from None
+            raise Refused("%s %s: %s" % (self.out_option, self._out, e.strerror)) from None
         try:
             # Before the device has it: a full disk must not lose the only copy.
             with os.fdopen(fd, "w") as f:
@@ -235,9 +254,16 @@ class _Secret:
 
     def show(self):
         if self._out:
-            print("master secret for the server: in " + self._out)
+            print("%s for the server: in %s" % (self.name, self._out))
         elif self.fresh:
-            print("master secret for the server, shown this once: " + self.value.hex())
+            print("%s for the server, shown this once: %s" % (self.name, self.value.hex()))
+
+
+class _Psk(_Secret):
+    """The pre-shared key of DTLS."""
+
+    name, option, out_option = "pre-shared key", "--psk", "--psk-out"
+    low, high = account.PSK_MIN, account.PSK_MAX
 
 
 def _id(text, option):
@@ -262,7 +288,12 @@ def provision(args):
         name = account.endpoint(name)
     elif not args.add:
         raise UsageError("--endpoint is missing")
-    uri = account.server_uri(args.server)
+    identity = args.psk_identity
+    if identity is not None:
+        identity = account.psk_identity(identity)
+    elif args.psk is not None or args.psk_out is not None:
+        raise UsageError("--psk and --psk-out go with --psk-identity")
+    uri = account.server_uri(args.server, psk=identity is not None)
     if args.bootstrap and (
         args.short_id or args.lifetime or args.no_storing or args.retry_timer
     ):
@@ -291,10 +322,11 @@ def provision(args):
         id_context = account.unhex(
             args.id_context or "", "--id-context", 0, account.ID_CONTEXT_MAX
         )
-        secret = _Secret(args)
+        secret = _Secret(args.master_secret, args.secret_out)
         keys = account.keys(
             secret.value, sender_id, recipient_id, args.aead, args.hmac, salt, id_context
         )
+    psk = None if identity is None else _Psk(args.psk, args.psk_out)
     record = account.config(
         name,
         uri,
@@ -306,11 +338,20 @@ def provision(args):
         hold_off=args.hold_off,
         retry_timer=args.retry_timer,
         restart=args.restart,
+        psk=psk and (identity, psk.value),
     )
-    with secret.kept() if secret else contextlib.nullcontext():
+    with contextlib.ExitStack() as kept:
+        for one in (secret, psk):
+            if one:
+                kept.enter_context(one.kept())
         where.call("add" if args.add else "apply", _dumps(record), os.urandom(SEED_LEN))
-    what = "plain, no OSCORE" if args.plain else "sealed with OSCORE"
+    if args.plain:
+        what = "in DTLS, no OSCORE" if psk else "plain, no OSCORE"
+    else:
+        what = "sealed with OSCORE" + (", in DTLS" if psk else "")
     print("%s: %s%s, %s" % (where, name + " -> " if name else "", uri, what))
+    if psk:
+        psk.show()
     if secret:
         print("the server's sender ID is %s, its recipient ID %s" % (
             recipient_id.hex() or "(empty)", sender_id.hex() or "(empty)"))  # fmt: skip
@@ -329,7 +370,7 @@ def rotate(args):
             change[rid] = value
     if args.master_salt is not None:
         change[5] = _salt(args.master_salt) or None
-    secret = _Secret(args)
+    secret = _Secret(args.master_secret, args.secret_out)
     change[0] = secret.value
     ssid = 0 if args.bootstrap else args.short_id
     with secret.kept():
