@@ -272,6 +272,39 @@ def test_challenge_asks_once():
     assert same(exchange(client, server), content(b"ok"))
 
 
+def test_a_peer_that_knows_no_echo_gets_fresh_keys():
+    client, server, _ = restarted()
+    for _ in range(Limits.echoes):
+        assert not server.exhausted()
+        serve(server, wire(client.seal_request(get("a"))[0]))
+    assert server.exhausted()
+    # a peer without B.2 either: it goes on, and the next attempt is due some time
+    server.rekey()
+    _, binding = server.seal_request(server.probe())
+    raises(m.PlainError, server.open_response, m.Message(m.UNAUTHORIZED), binding)
+    equal((server.recover(), server.state, server.exhausted()), (False, "ready", False))
+    for _ in range(Limits.echoes):
+        serve(server, wire(client.seal_request(get("a"))[0]))
+    server.rekey()
+    exchange(server, client, server.probe())
+    exchange(server, client)
+    equal((server.exhausted(), client.state), (False, "ready"))
+    assert same(exchange(client, server), content(b"ok"))
+
+
+def test_an_echo_in_time_is_none_of_the_missing():
+    client, server, old = restarted()
+    for _ in range(3):
+        for _ in range(Limits.echoes - 1):
+            serve(server, wire(client.seal_request(get("a"))[0]))
+        outer, binding = client.seal_request(get("a"))
+        inner = client.open_response(serve(server, wire(outer))[1], binding)
+        assert server.exhausted()
+        exchange(client, server, get("a").add(*client.again(inner)[0]))
+        assert not server.exhausted()
+        server.challenge()
+
+
 # ---- the record
 
 

@@ -323,6 +323,7 @@ class Account(Rederiving):
                 self._challenge(binding)
             self._echo = None
             self._ask = False
+            self._unmet = 0
             if window is None:
                 ctx.window = window = Window(self.limits.window)
                 window.begin(number)
@@ -341,6 +342,7 @@ class Account(Rederiving):
     def _challenge(self, binding):
         if self._echo is None:
             self._echo = self.random(8)
+        self._unmet += 1
         self.counters["challenged"] += 1
         if binding.ctx.seq >= binding.ctx.reserved:
             raise SecurityError(_UNAUTHORIZED, "challenged")

@@ -35,6 +35,7 @@ class Rederiving:
         self._pending = None  # ID Context R2 || R3, not yet verified
         self._rekey = False  # leave ctx for a fresh one
         self._worn = self.limits.rekey  # uses of a key after which it is time to
+        self._unmet = 0  # requests for Echo that were not met
         self._hint = None  # context of the request that was answered plainly
         # Whether the peer needs a kid context always: not tried in ctx, being tried, tried
         self._trying = None
@@ -98,6 +99,7 @@ class Rederiving:
             old.wipe()
         self._rekey = False
         self._trying = None
+        self._unmet = 0
         self._worn = self.limits.rekey
         self._keep.replaced()
         self.generation += 1
@@ -117,7 +119,7 @@ class Rederiving:
         if self.exhausted():
             # It goes on for a while, then the next attempt is due.
             ctx = self.ctx
-            ctx.failed = 0
+            ctx.failed = self._unmet = 0
             self._worn = max(ctx.seq, ctx.sealed) + (self.limits.rekey >> 4)
 
     def recover(self):
@@ -175,8 +177,11 @@ class Rederiving:
         return self.state == "ready"
 
     def exhausted(self):
-        """Whether it is time to rekey(): well before a key or its numbers are used up."""
+        """Whether it is time to rekey(): well before a key or its numbers are used up, or
+        when nothing of the peer is accepted because it answers no request for Echo."""
         ctx = self.ctx
         return ctx is not None and (
-            max(ctx.seq, ctx.sealed) >= self._worn or ctx.failed >= self.limits.failures
+            max(ctx.seq, ctx.sealed) >= self._worn
+            or ctx.failed >= self.limits.failures
+            or self._unmet >= self.limits.echoes
         )

@@ -25,6 +25,8 @@ class Limits:
     rekey: messages sealed in one context after which Account.exhausted() says so,
         failures: the same for messages that did not verify. Both are far below the
         2 ** 23 uses of AES-CCM that RFC 9053 allows a key.
+    echoes: the same for requests, one after the other, that do not bring the Echo asked
+        for: a peer that knows none is not to be refused for ever.
     reserve: sequence numbers committed to flash at a time (Appendix B.1.1).
     window: size of the replay window, 1 to 64.
     nonce: bytes of R1, R2 and R3. r2: answers to a first request of Appendix B.2
@@ -37,6 +39,7 @@ class Limits:
     sequence = (1 << 32) - 1
     rekey = 1 << 20
     failures = 1 << 20
+    echoes = 3
     reserve = 64
     window = 32
     nonce = 8
@@ -57,8 +60,8 @@ class Limits:
             raise ValueError("window: 1 to 64")
         if not 4 <= self.nonce <= 16:
             raise ValueError("nonce: 4 to 16")
-        if self.reserve < 1 or self.r2 < 1:
-            raise ValueError("reserve, r2: at least 1")
+        if self.reserve < 1 or self.r2 < 1 or self.echoes < 1:
+            raise ValueError("reserve, r2, echoes: at least 1")
 
 
 def _octets(name, value, most):
