@@ -4,7 +4,8 @@
 # argv: server PORT RECORD [AEAD [lossy]], or client alike. RECORD: the file that stands for
 # flash; lossy: for a network that wants many retransmissions, soon.
 # The server serves /hello, /echo, /counter (observable); the client takes one request a line
-# on stdin ("GET hello", "POST echo TEXT", "OBSERVE counter N", "SAVE") and prints one line.
+# on stdin ("GET hello", "POST echo TEXT", FETCH and IPATCH alike, "OBSERVE counter N", "SAVE")
+# and prints one line.
 
 import asyncio
 import os
@@ -20,6 +21,8 @@ from oscore import Account, Record
 
 SECRET = bytes(range(16))
 SALT = b"salt"
+METHODS = {"GET": m.GET, "POST": m.POST, "FETCH": m.FETCH, "IPATCH": m.IPATCH, "OBSERVE": m.GET}
+ECHOED = {m.POST: m.CHANGED, m.FETCH: m.CONTENT, m.IPATCH: m.CHANGED}
 
 
 def params():
@@ -62,8 +65,8 @@ class Server:
         path = request.path()
         if path == ["hello"] and request.code == m.GET:
             return m.Message(m.CONTENT, payload=b"hello, sealed").add(m.CONTENT_FORMAT, 0)
-        if path == ["echo"] and request.code == m.POST:
-            return m.Message(m.CHANGED, payload=bytes(request.payload))
+        if path == ["echo"] and request.code in ECHOED:
+            return m.Message(ECHOED[request.code], payload=bytes(request.payload))
         if path == ["counter"] and request.code == m.GET:
             if request.uint(m.OBSERVE) == 0:
                 self.observation = responder.observe()
@@ -142,7 +145,7 @@ async def client(port, hook):
             hook.save()
             print("saved")
             return
-        msg = m.Message({"GET": m.GET, "POST": m.POST, "OBSERVE": m.GET}[words[0]])
+        msg = m.Message(METHODS[words[0]])
         msg.add(m.URI_PATH, words[1])
         if words[0] == "OBSERVE":
             print(" ".join(await observe(driver, peer, msg, int(words[2]))))

@@ -15,7 +15,8 @@ import aiocoap.resource
 import pytest
 from aiocoap.credentials import CredentialsMap
 from aiocoap.numbers.constants import TransportTuning
-from proxy import Faults, Proxy
+from aiocoap.transports.udp6 import UDP6EndpointAddress
+from proxy import LOSE, SWAP, TWICE, UP, Faults, Proxy
 
 PEER = Path(__file__).with_name("oscore_peer.py")
 AEADS = {
@@ -130,8 +131,13 @@ def test_aiocoap_as_client(peer, tmp_path, aead):
             for _ in range(3):
                 assert await client.get("hello") == ("2.05 Content", "hello, sealed")
             assert (await client.get("nowhere"))[0] == "4.04 Not Found"
-            response = await client.ask(aiocoap.POST, "echo", b"ping").response
-            assert (str(response.code), response.payload) == ("2.04 Changed", b"ping")
+            for code, answer in (
+                (aiocoap.POST, "2.04 Changed"),
+                (aiocoap.FETCH, "2.05 Content"),
+                (aiocoap.iPATCH, "2.04 Changed"),
+            ):
+                response = await client.ask(code, "echo", b"ping").response
+                assert (str(response.code), response.payload) == (answer, b"ping")
 
     asyncio.run(run())
 
@@ -146,6 +152,28 @@ def test_aiocoap_as_client_with_64_kb(peer, tmp_path):
             assert response.payload.decode() == LONG
 
     asyncio.run(run())
+
+
+def test_aiocoap_cuts_what_is_sealed(peer, tmp_path, monkeypatch):
+    # As a proxy may: Block1 outside, of 64 bytes, under inner blocks of 1,024 or less.
+    monkeypatch.setattr(UDP6EndpointAddress, "maximum_block_size_exp", 2)
+    port = free_port()
+    peer("server", port, tmp_path / "record")
+    proxy = Proxy(("127.0.0.1", port))
+
+    async def run():
+        async with Client(proxy.port, context(tmp_path / "c", "C", "S")) as client:
+            for n in (10, 200, 3000):
+                response = await client.ask(aiocoap.POST, "echo", LONG[:n].encode()).response
+                assert response.payload.decode() == LONG[:n]
+
+    try:
+        asyncio.run(run())
+    finally:
+        proxy.close()
+    sealed = [d for d in proxy.datagrams if d.direction == UP and d.sealed]
+    cut = [d for d in sealed if any(number == 27 for number, _ in d.options)]
+    assert len(cut) > 50
 
 
 def test_aiocoap_observes(peer, tmp_path):
@@ -188,6 +216,23 @@ def test_our_server_is_killed_and_asks_for_echo(peer, tmp_path):
     asyncio.run(run(server))
 
 
+def test_aiocoap_wants_no_response(peer, tmp_path):
+    port = free_port()
+    peer("server", port, tmp_path / "record")
+
+    async def run():
+        async with Client(port, context(tmp_path / "c", "C", "S")) as client:
+            # 2 stands for no 2.xx (RFC 7967); that it was carried out the next answer shows.
+            for value in (2, 26):
+                request = client.ask(aiocoap.POST, "echo", b"ping", no_response=value)
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(request.response, 0.5)
+            response = await client.ask(aiocoap.POST, "echo", b"ping", no_response=8).response
+            assert response.payload == b"ping"
+
+    asyncio.run(run())
+
+
 def test_aiocoap_client_is_restarted(peer, tmp_path):
     port = free_port()
     peer("server", port, tmp_path / "record")
@@ -212,6 +257,12 @@ class Hello(aiocoap.resource.Resource):
 class Echo(aiocoap.resource.Resource):
     async def render_post(self, request):
         return aiocoap.Message(code=aiocoap.CHANGED, payload=request.payload)
+
+
+    async def render_fetch(self, request):
+        return aiocoap.Message(code=aiocoap.CONTENT, payload=request.payload)
+
+    render_ipatch = render_post
 
 
 class Counter(aiocoap.resource.ObservableResource):
@@ -257,6 +308,16 @@ class Server:
         self.secctx._destroy()
 
 
+def crashed(folder):
+    """The context of an aiocoap server that was killed, and lost its replay window."""
+    sequence = json.loads((folder / "sequence.json").read_text())
+    sequence["received"] = "unknown"
+    (folder / "sequence.json").write_text(json.dumps(sequence))
+    secctx = context(folder, "S", "C")
+    assert not secctx.recipient_replay_window.is_initialized()
+    return secctx
+
+
 @pytest.mark.parametrize("aead", AEADS)
 def test_aiocoap_as_server(peer, tmp_path, aead):
     port = free_port()
@@ -268,6 +329,8 @@ def test_aiocoap_as_server(peer, tmp_path, aead):
                 assert await client.ask("GET hello") == "2.05 hello, sealed"
             assert await client.ask("GET nowhere") == "4.04 "
             assert await client.ask("POST echo ping") == "2.04 ping"
+            assert await client.ask("FETCH echo ping") == "2.05 ping"
+            assert await client.ask("IPATCH echo ping") == "2.04 ping"
 
     asyncio.run(run())
 
@@ -304,11 +367,7 @@ def test_aiocoap_server_lost_its_window_and_asks_for_echo(peer, tmp_path):
         async with Server(port, secctx):
             client = peer("client", port, tmp_path / "record")
             assert await client.ask("GET hello") == "2.05 hello, sealed"
-        sequence = json.loads((tmp_path / "s" / "sequence.json").read_text())
-        sequence["received"] = "unknown"  # as after a crash
-        (tmp_path / "s" / "sequence.json").write_text(json.dumps(sequence))
-        secctx = context(tmp_path / "s", "S", "C")
-        assert not secctx.recipient_replay_window.is_initialized()
+        secctx = crashed(tmp_path / "s")
         async with Server(port, secctx):
             assert await client.ask("GET hello") == "2.05 hello, sealed"
             assert secctx.recipient_replay_window.is_initialized()
@@ -363,6 +422,11 @@ def lossy(monkeypatch):
     yield start
     for p in proxies:
         p.close()
+        plans = [d.plan for d in p.datagrams]
+        print("lost %d, doubled %d, swapped %d of %d" % (
+            plans.count(LOSE), plans.count(TWICE), plans.count(SWAP), len(plans)))  # fmt: skip
+        assert plans.count(LOSE) > 0.15 * len(plans)
+        assert plans.count(TWICE) > 0.05 * len(plans) and plans.count(SWAP) > 0.05 * len(plans)
 
 
 @pytest.mark.timeout(300)
@@ -407,5 +471,11 @@ def test_aiocoap_as_server_on_a_bad_network(peer, tmp_path, lossy):
             assert await client.ask("GET hello") == "2.05 hello, sealed"
             seen = [int(n) for n in (await client.ask("OBSERVE counter 20")).split()]
             assert len(seen) == 20 and seen == sorted(set(seen))
+        secctx = crashed(tmp_path / "s")
+        async with Server(port, secctx):
+            # It asks for Echo, and has it.
+            for _ in range(10):
+                assert await client.ask("GET hello") == "2.05 hello, sealed"
+            assert secctx.recipient_replay_window.is_initialized()
 
     asyncio.run(run())
