@@ -336,9 +336,10 @@ def inputs(board):
     compiler = subprocess.run(
         [mpy_cross(), "--version"], capture_output=True, text=True
     ).stdout.strip()
-    files = [f for f in (HERE / port).rglob("*") if f.suffix != ".py"]
+    # make itself sees a change in C and in Python; in these it does not.
+    files = [f for f in (HERE / port).rglob("*") if f.suffix not in (".py", ".c")]
     hard = _hash(files, SOURCES, version, compiler, make, ROOT)
-    files = [*(HERE / port).rglob("*.py"), *(ROOT / "lib").rglob("*.py")]
+    files = [*(HERE / port).rglob("*"), *(ROOT / "lib").rglob("*.py")]
     files += [ROOT / "firmware" / "manifest.py", *(ROOT / "firmware" / "modules").rglob("*.py")]
     return hard, _hash(files, hard)
 

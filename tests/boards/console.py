@@ -68,6 +68,11 @@ class Console:
         except TimeoutError:
             return None
 
+    def skip(self):
+        """Take all lines that are there."""
+        with self._changed:
+            self.taken = len(self.lines)
+
     def close(self):
         self._closed = True
         try:

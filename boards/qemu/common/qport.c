@@ -107,6 +107,11 @@ void mp_hal_delay_ms(mp_uint_t ms) {
     } while (ticks() < end);
 }
 
+// FAT's date: there is no calendar.
+uint32_t get_fattime(void) {
+    return (2000 - 1980) << 25 | 1 << 21 | 1 << 16;
+}
+
 /******************************************************************************/
 // Is there a character for the REPL? The stock port answers no.
 
@@ -259,4 +264,8 @@ void qport_boot(void) {
         random_state += !random_state;
     }
     pyexec_frozen_module("_boot.py", false);
+    // As on real boards: not after a soft reset out of the raw REPL.
+    if (pyexec_mode_kind == PYEXEC_MODE_FRIENDLY_REPL) {
+        pyexec_file_if_exists("main.py");
+    }
 }

@@ -31,3 +31,9 @@ void qport_boot(void);
 #define MICROPY_EMIT_INLINE_THUMB (1)
 #define MICROPY_EMIT_INLINE_THUMB_FLOAT (0)
 #endif
+
+// FAT as the ports set it.
+#define MICROPY_FATFS_ENABLE_LFN (1)
+#define MICROPY_FATFS_LFN_CODE_PAGE 437
+#define MICROPY_FATFS_RPATH (2)
+#define MICROPY_FATFS_MAX_SS (4096)

@@ -1,0 +1,154 @@
+# What the product takes of a board's heap: at the prompt, imported, registered and at rest.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+#
+#   python tests/boards/heap.py [BOARD [HEAP]]     M3, 65536 by default; after `make boards`
+#
+# The network of the emulated boards is Python, and its buffers too (1.7 KB): subtract them for a
+# board whose network is C.
+
+import ast
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).resolve().parent.parent / folder) for folder in ("", "interop")]
+from console import Console, provision  # noqa: E402
+from emulator import ROOT, BoardFault, Qemu, Repl  # noqa: E402
+from link import ME, Link  # noqa: E402
+from peer import Peer  # noqa: E402
+
+SECRET = "0102030405060708090a0b0c0d0e0f10"
+
+# The product as it is, with one more task that says the heap every two seconds.
+MAIN = """
+import gc
+def say(what):
+    gc.collect()
+    print("heap %s used=%d free=%d" % (what, gc.mem_alloc(), gc.mem_free()))
+say("start")
+import asyncio, lwm2m_app, lwm2m_product
+say("imported")
+product = lwm2m_product.run
+async def run(client):
+    async def watch():
+        while True:
+            await asyncio.sleep(2)
+            say("running")
+    asyncio.create_task(watch())
+    await product(client)
+lwm2m_product.run = run
+lwm2m_app.main()
+"""
+
+
+class Measured:
+    """A provisioned M3 that says its heap, at a Leshan peer."""
+
+    def __init__(self, peer, board="M3", heap=65536, name="m3"):
+        self.peer, self.name = peer, name
+        self.link = Link()
+        self.board = Qemu(board, heap=heap, link=self.link.board)
+        self.board.start()
+        peer.set_account(name, "bb", "aa", SECRET)
+        repl = Repl(self.board)
+        repl.run("with open('/main.py', 'w') as f:\n f.write(%r)" % MAIN)
+        repl.transport.exit_raw_repl()
+        repl.close()
+        provision(self.board, name, "coap://%s:%d" % (ME, peer.coap), "aa", "bb", SECRET)
+        self.console = Console(self.board)
+
+    def heap(self, what="running"):
+        """Bytes used, said from now on."""
+        self.console.skip()
+        return int(self.console.wait_for("heap " + what).split("used=")[1].split()[0])
+
+    def close(self):
+        self.console.close()
+        self.board.stop()
+        self.link.close()
+        self.peer.delete_account(self.name)
+
+
+def modules(roots):
+    """These modules of ours, those that others of them import first."""
+    folders = [*(ROOT / "lib").iterdir(), ROOT / "firmware" / "modules"]
+    order = []
+
+    def visit(name):
+        for folder in folders:
+            path = folder / name.replace(".", "/")
+            path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+            if path.exists() and name not in order:
+                break
+        else:
+            return
+        seen.add(name)
+        for node in ast.parse(path.read_text()).body:
+            names = [alias.name for alias in getattr(node, "names", ())]
+            if isinstance(node, ast.Import):
+                inner = names
+            elif isinstance(node, ast.ImportFrom):
+                package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+                base = (package + "." if node.level else "") + (node.module or "")
+                inner = [base, *(base.rstrip(".") + "." + n for n in names)]
+            else:
+                continue
+            for one in inner:
+                if one.rstrip(".") not in seen:
+                    visit(one.rstrip("."))
+        order.append(name)
+
+    seen = set()
+    for root in sorted(roots, key=lambda name: (-name.count("."), name)):
+        if root not in seen:
+            visit(root)
+    return [name for name in order if name in roots]
+
+
+def imports(board, heap):
+    """Print what each module takes that the product imports."""
+    used = "import gc\ngc.collect()\nprint(gc.mem_alloc())"
+    with Qemu(board) as on:
+        names = Repl(on).run("import sys, lwm2m_app, lwm2m_product\nprint(*sys.modules)").split()
+    with Qemu(board, heap=heap) as on:
+        repl = Repl(on)
+        before = int(repl.run(used))
+        print("%6d bytes used at the prompt" % before)
+        for name in ["asyncio", "socket", *modules(names)]:
+            try:
+                after = int(repl.run("import %s\n%s" % (name, used)))
+            except BoardFault as e:
+                print("   %s" % str(e).strip().split("\n")[-1])
+                continue
+            if after != before:
+                print("%6d  %s" % (after - before, name))
+            before = after
+        print("%6d bytes used with all imported" % before)
+
+
+def main():
+    board = sys.argv[1] if len(sys.argv) > 1 else "M3"
+    heap = int(sys.argv[2]) if len(sys.argv) > 2 else 65536
+    print("%s, heap %d" % (board, heap))
+    imports(board, heap)
+    if not board.startswith("M3"):
+        return  # one serial line, no network
+    with Peer() as peer:
+        measured = Measured(peer, board, heap)
+        try:
+            measured.console.wait_for("registered location=")
+            measured.heap()
+            measured.heap()
+            print("registered, at rest: %d" % measured.heap())
+            for _ in range(10):
+                assert peer.read("m3", "/3/0", timeout=20).ok
+            ten = measured.heap()
+            for _ in range(100):
+                assert peer.read("m3", "/3/0", timeout=20).ok
+            print("after 10 reads of an instance: %d, after 110: %d" % (ten, measured.heap()))
+        finally:
+            print("\n".join(line for line in measured.console.lines if "running" not in line))
+            measured.close()
+
+
+if __name__ == "__main__":
+    main()
