@@ -84,6 +84,7 @@ final class Relay {
         DtlsConnectorConfig.Builder config = DtlsConnectorConfig.builder(new Configuration(DtlsConfig.DEFINITIONS));
         config.setAddress(new InetSocketAddress(loopback, Integer.getInteger("port", 0)));
         config.set(DtlsConfig.DTLS_ROLE, DtlsRole.SERVER_ONLY);
+        config.set(DtlsConfig.DTLS_RECOMMENDED_CIPHER_SUITES_ONLY, false); // CBC is not
         config.set(DtlsConfig.DTLS_CIPHER_SUITES, List.of(
                 CipherSuite.valueOf(System.getProperty("suite", "TLS_PSK_WITH_AES_128_GCM_SHA256"))));
         config.setAdvancedPskStore(new AdvancedSinglePskStore(System.getProperty("identity"),
