@@ -11,7 +11,9 @@ import coap.message as m
 import oscorepair
 from check import equal, raises
 from flashstore import Store
+from mp_test_lwm2m_session import make as clocked
 from oscore import Context, Limits
+from oscore.message import decode_option
 from oscorepair import exchange, get, ready
 
 K = Limits.reserve
@@ -296,6 +298,30 @@ def test_add_numbers_anew_and_leaves_the_others_alone():
     equal(board.opts(), {"restart": {1: "b1"}})
     board.start()
     equal([a.hook._keep._b1 for a in board.client.accounts], [False, True])
+
+
+def test_keys_of_the_last_run_that_find_no_answer_give_way_to_fresh_ones():
+    # Timeout, or a Reset, as Leshan sends it when it was left in the middle of Appendix B.2.
+    for lost in (True, False):
+        board = provisioned()
+        agreed(board, server())
+        hook = board.start()
+        client, session = clocked()
+        session.hook = hook
+        session.keys_wanted = not hook.ready()
+        session.poll(0)
+        sealed = m.decode(client.sockets[-1].sent[-1])
+        equal(decode_option(sealed.opt(m.OSCORE))[2], None)
+        if lost:
+            while session.pending:
+                client.clock = session.poll(client.clock)
+        else:
+            session.receive(m.encode(m.Message(0, m.RST, sealed.mid)), "peer", 0)
+        assert "register failed" in client.said[-1], client.said
+        client.clock = session.machine.wake
+        session.poll(client.clock)
+        equal((hook.state, hook.ctx.live()), ("b2-1", True))
+        assert "agreeing on fresh keys" in client.said[-1]
 
 
 # ---- b1-static

@@ -264,9 +264,11 @@ class Session:
     def _machine_answered(self, now, response, error):
         if error == "plain":
             return self._hint(now, response)
+        first = not self.reachable()
         self.machine.answered(now, response, error)
-        if self.hook and not self.hook.ready():
-            # Request 3 failed: R3 is not used twice. The machine's own wait holds.
+        if self.hook and (not self.hook.ready() or (first and error)):
+            # Request 3 failed: R3 is not used twice. Or keys of an earlier run (appendix
+            # B.1) found no answer: the server may have others. The machine's own wait holds.
             self.keys_wanted = True
 
     # --- the server's requests
