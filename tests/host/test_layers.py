@@ -26,7 +26,7 @@ NARROW = {
         "coap.message", "coap.messaging", "coap.params", "coap.block", "coap.observe", "coap.exchange", "coap.outer",
     },
     "oscore/context.py": {"aesccm", "hkdf", "oscore.limits", "oscore.window"},
-    "lwm2m/model.py": {"coap.message", "lwm2m.types"},
+    "lwm2m/model.py": {"coap.message", "lwm2m.types", "lwm2m.formats"},
     "lwm2m/registration.py": {"coap.message"},
     "lwm2m/reporting.py": {"coap.message"},
 }

@@ -29,11 +29,13 @@ from coap.message import (
 )
 from .server import path_of, DEFAULT_FORMAT
 from .session import Session
+from .types import STRING, OPAQUE
 
 _LINK_FORMAT = const(40)
 
 # The objects that a Bootstrap-Server sets: what is copied, rolled back, committed.
 OBJECTS = (0, 1, 2, 21)
+_OSCORE = const(21)
 # Those that it may read (Core 1.2.2 section 6.1.7.5).
 _READABLE = (1, 2)
 
@@ -194,7 +196,7 @@ class BootstrapAccount(Session):
             model.object(path[0])
             raise Error(METHOD_NOT_ALLOWED)
         entry = model.object(path[0])
-        records = self.client.dispatcher.decode(request, path)
+        records = self._decode(request, path)
         self._begin()
         if len(path) > 2:
             model.write(path, records, True, self, True)
@@ -222,6 +224,21 @@ class BootstrapAccount(Session):
                     entry.instances[iid] = old
                 raise
         return Message(CHANGED)
+
+    def _decode(self, request, path):
+        decode = self.client.dispatcher.decode
+        try:
+            return decode(request, path)
+        except Error:
+            if path[0] != _OSCORE:
+                raise
+        # Versions 1.0 and 1.1 of the OSCORE object had String where 2.0 has Opaque.
+        def typeof(oid, rid):
+            typ = self.client.model.typeof(oid, rid)
+            return STRING if typ == OPAQUE else typ
+
+        records = decode(request, path, typeof)
+        return [(p, v.encode() if isinstance(v, str) else v) for p, v in records]
 
     def _delete(self, path):
         model = self.client.model

@@ -251,13 +251,14 @@ class Dispatcher:
 
     # --- Write, Execute, Create
 
-    def decode(self, request, path):
-        """Records of a payload. Error 4.15 unknown format, 4.00 bad payload."""
+    def decode(self, request, path, typeof=None):
+        """Records of a payload. typeof: other types than the model's. Error 4.15 unknown
+        format, 4.00 bad payload."""
         ct = request.uint(CONTENT_FORMAT)
         fmt = get(_TEXT if ct is None else ct)
         if fmt is None:
             raise Error(UNSUPPORTED_FORMAT)
-        return fmt.decode(path, request.payload, self.model.typeof)
+        return fmt.decode(path, request.payload, typeof or self.model.typeof)
 
     def _write(self, request, path, account, replace):
         if len(path) < 2:
