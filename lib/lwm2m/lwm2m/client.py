@@ -298,12 +298,21 @@ class Client:
 
     def bootstrapped(self):
         """A bootstrap has finished: every account begins anew, with fresh keys."""
-        for session in self._sessions():
-            self.disconnect(session)
-            if session.hook:
-                session.hook.wipe()
+        if self._booting:
+            self._drop(self._booting)
+        for account in self.accounts:
+            self._drop(account)
         self._make_sessions()
         self.kick()
+
+    # Nothing of the session is used any more: what has to outlive it is kept, its keys go.
+    def _drop(self, session):
+        self.disconnect(session)
+        if session.hook:
+            try:
+                session.hook.save()
+            except OSError as e:
+                self.say(session, "flash: " + str(e))
 
     def _sessions(self):
         return [self._booting] if self._booting else self.accounts
@@ -360,12 +369,7 @@ class Client:
             raise
         finally:
             for session in () if interrupted else self._sessions():
-                self.disconnect(session)
-                if session.hook:
-                    try:
-                        session.hook.save()
-                    except OSError as e:
-                        self.say(session, "flash: " + str(e))
+                self._drop(session)
 
     def _registered(self):
         return [a for a in self.accounts if a.registration.registered]
