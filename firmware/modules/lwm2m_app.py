@@ -63,9 +63,12 @@ def read_config(store):
         raise ValueError("not provisioned: run `microlwm2m provision`")
     try:
         config = cbor.loads(data)
-        if isinstance(config["ep"], str) and isinstance(config["objects"], dict):
+        opts = config.setdefault("opts", {})
+        ep = config["ep"]
+        ok = isinstance(ep, str) and ep and isinstance(config["objects"], dict)
+        if ok and isinstance(opts, dict) and isinstance(opts.get("restart", {}), dict):
             return config
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, MemoryError):
         pass
     raise ValueError("configuration does not parse: run `microlwm2m provision` again")
 
@@ -87,7 +90,7 @@ def make_client(reboot, store=None, counters=None, **kw):
 
     def secure(security, keys):
         arguments = account_arguments(keys)
-        if keys.iid in config.get("opts", {}).get("restart", ()):
+        if keys.iid in config["opts"].get("restart", ()):
             from lwm2m_restart import persist, record_name
 
             arguments["persist"] = persist(keys.iid, record_name(**arguments), log)
@@ -100,7 +103,7 @@ def make_client(reboot, store=None, counters=None, **kw):
     def commit(objects):
         new = config.copy()
         new["objects"] = objects
-        if "restart" in config.get("opts", ()):
+        if "restart" in config["opts"]:
             from lwm2m_restart import remaining
 
             new["opts"] = remaining(config, objects)

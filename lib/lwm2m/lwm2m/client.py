@@ -30,8 +30,15 @@ _FAULT_MS = const(1000)
 _BURST = const(8)
 
 
+def printable(text):
+    """Whether text is not empty and has no control characters: it may stand in a log."""
+    return text != "" and min(text) >= " " and "\x7f" not in text
+
+
 def parse_uri(uri):
     """(scheme, host, port) of coap://HOST[:PORT]; ValueError for anything else."""
+    if not printable(uri):
+        raise ValueError("server URI")
     scheme, sep, rest = uri.partition("://")
     rest = rest.split("/")[0]
     if scheme not in ("coap", "coaps") or not sep or not rest:
@@ -75,6 +82,13 @@ def check_dtls(security):
         context(security.identity, security.secret_key)
 
 
+def _valid(where, check, *args):
+    try:
+        check(*args)
+    except ValueError as e:
+        raise ValueError("%s: %s" % (where, e))
+
+
 def oscore_link(security):
     """Instance ID of /21 that an instance of /0 links to, or None."""
     link = security.oscore
@@ -84,9 +98,10 @@ def oscore_link(security):
 class Client:
     """An LwM2M client.
 
-    endpoint: its name, text. secure: function (security, oscore) -> security hook,
-    with the instances of /0 and /21 of an account; without it an account that links
-    to /21 is refused, never served plain. log: function that takes one line.
+    endpoint: its name, text; ValueError when it cannot be one. secure: function
+    (security, oscore) -> security hook, with the instances of /0 and /21 of an account;
+    without it an account that links to /21 is refused, never served plain. log:
+    function that takes one line.
     random: function n -> n random bytes. params: coap.params.Params.
     max_payload: bytes of the longest answer. transport: function (security, host,
     port) -> (object with sendto, recvfrom, close and a sock to poll; peer). It may have
@@ -99,6 +114,8 @@ class Client:
     """
 
     def __init__(self, endpoint, secure=None, log=print, random=os.urandom, params=None, max_payload=1024, transport=way):
+        if not printable(endpoint):
+            raise ValueError("endpoint")
         self.endpoint = endpoint
         self.secure = secure
         self.log = log
@@ -133,14 +150,16 @@ class Client:
 
         Raises ValueError that names what cannot be used.
         """
-        for oid in sorted(objects):
-            for iid in sorted(objects[oid]):
-                try:
-                    self.model.add(self.model.fill(oid, iid, objects[oid][iid]), iid)
-                except ValueError as e:
-                    raise ValueError("/%d/%d: %s" % (oid, iid, e))
-        self.check()
+        from .factory import instances
+
+        for oid, iid, values in instances(self.model, objects):
+            try:
+                self.model.add(self.model.fill(oid, iid, values), iid)
+            except ValueError as e:
+                raise ValueError("/%d/%d: %s" % (oid, iid, e))
         self._make_sessions()
+        if not self._sessions():
+            raise ValueError("no server: /0 has no instance")
 
     def dump(self):
         """The configuration as load() takes it."""
@@ -164,20 +183,20 @@ class Client:
         """Pairs of /0 and /1 that make an account. ValueError names what makes no sense."""
         servers = {}
         for server in self.model.instances(1):
-            server.validate()
+            where = "/1/%d" % server.iid
+            _valid(where, server.validate)
+            if server.ssid in servers:
+                raise ValueError("%s: the short server ID of /1/%d" % (where, servers[server.ssid].iid))
             servers[server.ssid] = server
         linked = {}
         pairs = []
         bootstrap = None
         for security in self.model.instances(0):
             where = "/0/%d" % security.iid
-            security.validate()
-            parse_uri(security.uri)
+            _valid(where, security.validate)
+            _valid(where, parse_uri, security.uri)
             if self.transport is way:
-                try:
-                    check_dtls(security)
-                except ValueError as e:
-                    raise ValueError("%s: %s" % (where, e))
+                _valid(where, check_dtls, security)
             link = oscore_link(security)
             if link is not None:
                 if link in linked:
@@ -186,7 +205,7 @@ class Client:
                 entry = self.model.objects.get(21)
                 if entry is None or link not in entry.instances:
                     raise ValueError("%s/17: no /21/%d" % (where, link))
-                entry.instances[link].validate()
+                _valid("/21/%d" % link, entry.instances[link].validate)
                 if self.secure is None:
                     raise ValueError(where + "/17: this firmware has no OSCORE")
             if security.bootstrap:

@@ -45,6 +45,11 @@ def find(table, rid):
     return None
 
 
+def is_id(value, most=_MAX_ID):
+    """Whether a value can be the ID of an instance."""
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
+
+
 class Instance:
     """One object instance. A user's object derives from it.
 
@@ -196,20 +201,17 @@ class Model:
         return out
 
     def fill(self, oid, iid, values):
-        """A new instance with these values, not yet added. ValueError says what is wrong."""
+        """A new instance with these values, not yet added. values: of the types that the
+        table says. ValueError says what makes no sense."""
         entry = self.objects.get(oid)
         if entry is None:
             raise ValueError("no such object in this firmware")
         instance = entry.cls()
         instance.iid = iid
         for row in instance.TABLE:
-            if row[0] in values:
-                value = values[row[0]]
-                setattr(instance, row[3], tuple(value) if isinstance(value, list) else value)
-        try:
-            instance.validate()
-        except (TypeError, AttributeError):
-            raise ValueError("a value of the wrong type")
+            if row[0] in values and not row[1] & E:
+                setattr(instance, row[3], values[row[0]])
+        instance.validate()
         return instance
 
     def touched(self, path, origin):
