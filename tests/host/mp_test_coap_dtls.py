@@ -2,6 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # Here and not in tests/unit, since no emulated board has `tls`.
 
+import asyncio
 import errno
 import gc
 import io
@@ -12,7 +13,10 @@ import time
 
 from check import Skip, equal, raises
 from coap import dtls
+from coap.aio import Driver
 from coap.dtls import DTLS, context
+from coap.endpoint import Endpoint
+from coap.message import ACK, CHANGED, POST, Message, decode, encode
 from coap.transport import resolve
 
 IDENTITY = b"sensor-1"
@@ -348,3 +352,40 @@ def test_only_suites_with_a_pre_shared_key_are_offered():
     # TLS_PSK_WITH_AES_128_GCM_SHA256, ..._CBC_SHA256, and the one that says no renegotiation.
     assert {0x00A8, 0x00AE} <= suites <= {0x00A8, 0x00AE, 0xC0A8, 0xC0A4, 0x00FF}, suites
     c.close()
+
+
+def test_driver():
+    server = Server()
+
+    async def serve():
+        while True:
+            data = server.take()
+            if data:
+                msg = decode(data)
+                answer = Message(CHANGED, ACK, msg.mid, bytes(msg.token), bytes(msg.payload))
+                server.tls.send(encode(answer))
+            await asyncio.sleep_ms(1)
+
+    async def main():
+        driver = Driver(client(), lambda send: Endpoint(send, os.urandom))
+        tasks = [asyncio.create_task(serve()), asyncio.create_task(driver.run())]
+        for n in (0, 100, 400):
+            response = await driver.request(Message(POST, payload=bytes(n)), driver.transport.peer)
+            equal((response.code, bytes(response.payload)), (CHANGED, bytes(n)))
+        tasks[1].cancel()
+        driver.transport.close()
+        # Without a server run() says so.
+        tasks[0].cancel()
+        server.sock.close()
+        driver = Driver(client(), lambda send: Endpoint(send, os.urandom))
+        driver.transport.handshake_ms = 300
+        request = asyncio.create_task(driver.request(Message(POST), driver.transport.peer))
+        try:
+            await driver.run()
+        except OSError as e:
+            equal(str(e), "dtls: no handshake in 0 s")
+        else:
+            raise AssertionError
+        request.cancel()
+
+    asyncio.run(asyncio.wait_for(main(), 20))

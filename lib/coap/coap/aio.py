@@ -37,12 +37,14 @@ class Driver:
             self._kicked.set()
 
     async def run(self):
-        """Serve the socket and the timer until cancelled."""
-        timer = asyncio.create_task(self._timer())
+        """Serve the socket and the timer until cancelled. Raises OSError where the transport
+        has a session of its own, as coap.dtls.DTLS, and that has ended."""
+        tasks = [asyncio.create_task(self._timer()), asyncio.create_task(self._receive())]
         try:
-            await self._receive()
+            await asyncio.gather(*tasks)
         finally:
-            timer.cancel()
+            for task in tasks:
+                task.cancel()
 
     async def _receive(self):
         transport = self.transport
@@ -59,10 +61,16 @@ class Driver:
 
     async def _timer(self):
         kicked = self._kicked
+        tend = getattr(self.transport, "poll", None)
         while True:
             kicked.clear()
             now = self.clock.now()
-            self._wake = wake = self.endpoint.poll(now)
+            wake = self.endpoint.poll(now)
+            if tend:
+                other = tend(now)
+                if other is not None and (wake is None or other < wake):
+                    wake = other
+            self._wake = wake
             wait = _LONGEST_MS if wake is None else min(wake - now, _LONGEST_MS)
             try:
                 await asyncio.wait_for_ms(kicked.wait(), max(wait, 0))
