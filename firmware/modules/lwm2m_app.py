@@ -47,11 +47,25 @@ def fresh(store, counters):
 
     The counter is committed before anything is drawn, so no two starts share one,
     however they end (RFC 8613 appendix B.2). OSError when the flash refuses.
+
+    A counter that flash has lost is not begun anew: "epoch", which stands by the seed,
+    is the upper half of the next one. One that may have fallen back to the commit before
+    goes one further, and is written into both slots so that this holds again.
     """
     seed = store.get("seed")
     if seed is None:
         raise ValueError("no seed: run `microlwm2m provision` again")
-    boot = int.from_bytes(counters.get("boot", b""), "big") + 1
+    boot = counters.get("boot")
+    if boot is None:
+        epoch = int.from_bytes(store.get("epoch", b""), "big") + 1
+        store.commit({"epoch": epoch.to_bytes(4, "big")}, wipe=True)
+        boot = epoch << 32
+    else:
+        boot = int.from_bytes(boot, "big")
+    if counters.problems:
+        boot += 2
+        counters.put("boot", boot.to_bytes(8, "big"))
+    boot += 1
     counters.put("boot", boot.to_bytes(8, "big"))
     return Fresh(seed, boot, os.urandom)
 

@@ -5,7 +5,8 @@ from flashstore import Store
 
 
 def open_store():
-    """Configuration and seed: records "config" and "seed", written when they change."""
+    """Configuration and seed: records "config", "seed" and "epoch", written when they
+    change."""
     return Store("/lwm2m")
 
 

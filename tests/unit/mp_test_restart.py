@@ -13,8 +13,9 @@ from check import equal, raises
 from flashstore import Store
 from mp_test_lwm2m_session import make as clocked
 from oscore import Context, Limits
+from oscore.context import unbstr
 from oscore.message import decode_option
-from oscorepair import exchange, get, ready
+from oscorepair import exchange, get, ready, serve, wire
 
 K = Limits.reserve
 SECRET = bytes(range(16))
@@ -163,6 +164,95 @@ def test_nothing_is_kept_by_default():
         equal(account.housekeep(), False)
         account.save()
     equal(board.slots, {})
+
+
+class Frozen:
+    """A port's os, whose generator starts alike at each boot and stays there."""
+
+    @staticmethod
+    def urandom(n):
+        return bytes(n)
+
+
+def kid_context(outer):
+    return unbstr(decode_option(outer.opt(m.OSCORE))[2])
+
+
+def test_200_restarts_with_a_frozen_generator():
+    board = provisioned(None)
+    peer = server()
+    lwm2m_app.os = Frozen
+    r1, r3 = set(), set()
+    for boot in range(200):
+        account = board.start()
+        outer, binding = account.seal_request(account.probe())
+        r1.add(kid_context(outer))
+        account.open_response(serve(peer, wire(outer))[1], binding)
+        outer, binding = account.seal_request(get("rd"))
+        r3.add(kid_context(outer)[8:])
+        # Every other run ends before its answer.
+        if boot & 1:
+            account.open_response(serve(peer, wire(outer))[1], binding)
+    print("%d R1, %d R3" % (len(r1), len(r3)))
+    equal((len(r1), len(r3), len(r1 | r3)), (200, 200, 400))
+    equal(Store(board.counters).get("boot"), b"\0\0\0\1\0\0\0\xc8")
+    # The counter is in flash before anything is drawn: without it there is no start.
+    board.counters.write = None
+    raises(TypeError, board.start)
+    # A seed that is drawn anew, as provisioning does, makes the same counter harmless.
+    drawn = []
+    for _ in range(2):
+        board = provisioned(None)
+        outer, _ = board.start().seal_request(get("rd"))
+        drawn.append(kid_context(outer))
+    assert drawn[0] != drawn[1]
+
+
+def test_fresh_is_told_the_counter_that_flash_has():
+    # Power goes at the write of the counter, before or after it is in flash.
+    board = provisioned(None)
+    lwm2m_app.os = Frozen
+    seen = set()
+    write = board.counters.write
+    for late in (False, True, False, True):
+
+        def cut(slot, data):
+            if late:
+                write(slot, data)
+            raise OSError(5)
+
+        board.counters.write = cut
+        raises(OSError, board.start)
+        board.counters.write = write
+        seen.add(kid_context(board.start().seal_request(get("rd"))[0]))
+    equal(len(seen), 4)
+
+
+def test_a_counter_that_flash_has_lost_does_not_begin_anew():
+    board = provisioned(None)
+    lwm2m_app.os = Frozen
+    seen = set()
+    starts = 0
+
+    def start():
+        seen.add(kid_context(board.start().seal_request(get("rd"))[0]))
+        return starts + 1
+
+    slots = board.counters
+    for _ in range(3):
+        for _ in range(3):
+            starts = start()
+            # The newest slot rots, again and again, while it runs.
+            slots.data[Store(slots)._slot] = b"rotten"
+        for _ in range(3):
+            starts = start()
+            # Or a power cut at the next start's write leaves it torn: that was not used.
+            slots.data[1 - Store(slots)._slot] = b"torn"
+        starts = start()
+        slots.data = [b"rotten", b"rotten"]
+        starts = start()
+        slots.data = [None, None]  # and without a trace
+    equal((starts, len(seen)), (24, 24))
 
 
 # ---- b1
