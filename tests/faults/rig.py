@@ -278,10 +278,16 @@ class Rig:
         # keeps a block: the best of a few readings is what is free.
         return max(self.read(FREE) for _ in range(5))
 
+    def ended(self):
+        """Wait until the device has ended by itself, with all that it says; its exit code."""
+        code = self.device.process.wait(20)
+        self.device._reader.join(20)
+        return code
+
     def leave(self):
         """Let the device de-register and end; its exit code."""
         self.execute(LEAVE)
-        return self.device.process.wait(20)
+        return self.ended()
 
     def wait_until(self, true, timeout=20):
         """Wait until something that datagrams bring about is so."""
