@@ -568,14 +568,16 @@ class Peer(Rest):
         super().delete_account(ep, bootstrap)
 
     def set_bootstrap(self, ep, uri=None, short_id=123, lifetime=300, delete=("/0", "/1", "/21"),
-                      auto_id=False, fmt=None, **oscore):  # fmt: skip
+                      auto_id=False, fmt=None, psk=None, **oscore):  # fmt: skip
         """What the bootstrap server gives to `ep`: one LwM2M server (this peer's, if no uri), and
         with sender_id, recipient_id, master_secret (hex, as the **device** has them; master_salt,
-        aead, hkdf) its OSCORE keys."""
+        aead, hkdf) its OSCORE keys. psk: identity and key of DTLS, text and hex."""
         body = {"uri": uri or "coap://127.0.0.1:%d" % self.coap, "shortId": short_id, "lifetime": lifetime,
                 "delete": list(delete), "autoId": auto_id}  # fmt: skip
         if fmt:
             body["format"] = fmt
+        if psk:
+            body["psk"] = {"identity": psk[0], "key": psk[1]}
         if oscore:
             names = {"sender_id": "sid", "recipient_id": "rid", "master_secret": "msec", "master_salt": "msalt"}
             body["oscore"] = {names.get(name, name): value for name, value in oscore.items()}

@@ -65,13 +65,18 @@ def relay():
         r.kill()
 
 
+def fresh_ids():
+    """A device's Sender ID and Recipient ID that no other test has, in hex."""
+    number = next(_numbers)
+    return "%04x" % number, "%04x" % (number + 0x1000)
+
+
 class Account:
     """A device's keys at Leshan; DTLS is the relay's."""
 
     def __init__(self, leshan, name, bootstrap=False):
-        number = next(_numbers)
         self.name = name
-        self.ids = "%04x" % number, "%04x" % (number + 0x1000)
+        self.ids = fresh_ids()
         leshan.set_account(name, self.ids[1], self.ids[0], SECRET, bootstrap=bootstrap)
 
     def provision(self, device, port, *more, key=KEY, identity="me"):
@@ -240,10 +245,39 @@ def test_network_that_loses_doubles_and_reorders(leshan, account, device, relay)
         assert len([d for d in wire.datagrams if not d.plan]) > 0
 
 
+@pytest.mark.parametrize("key", [KEY, KEY * 4], ids=["16 bytes", "64 bytes"])
+def test_bootstrap_gives_a_pre_shared_key(leshan, name, device, relay, key):
+    sender_id, recipient_id = fresh_ids()
+    leshan.set_account(name, recipient_id, sender_id, SECRET)
+    r = relay(leshan.coap)
+    leshan.set_bootstrap(
+        name, uri="coaps://127.0.0.1:%d" % r.port, psk=("me", key),
+        sender_id=sender_id, recipient_id=recipient_id, master_secret=SECRET,
+    )  # fmt: skip
+    done = device.command(
+        "provision", "--endpoint", name, "--server", "coap://127.0.0.1:%d" % leshan.bs, "--bootstrap", "--plain"
+    )
+    assert done.returncode == 0, done.stderr
+    device.start()
+    if key == KEY:
+        device.wait_for("bootstrap: finished")
+        device.wait_for("registered location=")
+        assert r.sessions == [Session(GCM, "me")]
+        assert leshan.read(name, "/3/0/0").value == "microlwm2m"
+    else:
+        # More than the port takes: the Finish is refused, and all of it goes back.
+        device.wait_for("bootstrap: rolled back .*pre-shared key of 64 bytes")
+        leshan.events.wait_for("BSSESSION", name, match=lambda e: e.data["name"] == "error")
+        assert not r.sessions
+    assert key not in device.log
+
+
 def test_bootstrap_inside_dtls(leshan, name, device, relay):
     account = Account(leshan, name, bootstrap=True)
-    leshan.set_account(name, "de02", "de01", SECRET[::-1])
-    leshan.set_bootstrap(name, sender_id="de01", recipient_id="de02", master_secret=SECRET[::-1])
+    other = SECRET[::-1]
+    sender_id, recipient_id = fresh_ids()
+    leshan.set_account(name, recipient_id, sender_id, other)
+    leshan.set_bootstrap(name, sender_id=sender_id, recipient_id=recipient_id, master_secret=other)
     r = relay(leshan.bs)
     account.provision(device, r.port, "--bootstrap")
     device.start()

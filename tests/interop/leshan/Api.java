@@ -23,7 +23,8 @@
 //                                                                      "tls": {"mode": "psk", "details":
 //                                                                        {"identity": text, "key": hex}}
 //   GET, POST, DELETE /api/bootstrap[/EP]   {"uri", "shortId", "lifetime", "delete": [...], "autoId", "format",
-//                                              "oscore": {sid and rid as the client has them}}
+//                                              "oscore": {sid and rid as the client has them},
+//                                              "psk": {"identity": text, "key": hex}}
 //   GET    /api/event[?ep=EP]                                         events, as text/event-stream
 //   POST   /api/start                                                 with -Dhold=true: now CoAP may begin
 //   POST   /api/forget                                                all that a restart loses, accounts kept
@@ -492,6 +493,11 @@ final class Api implements HttpHandler {
         security.securityMode = SecurityMode.NO_SEC;
         security.serverId = server.shortId;
         config.security.put(1, security);
+        if (in.has("psk")) {
+            security.securityMode = SecurityMode.PSK;
+            security.publicKeyOrId = in.get("psk").path("identity").asText().getBytes(StandardCharsets.UTF_8);
+            security.secretKey = Json.hex(in.get("psk").path("key").asText());
+        }
 
         if (in.has("oscore")) {
             OscoreSetting setting = setting(in.get("oscore"));
