@@ -69,6 +69,11 @@ class Relay:
             self._process.stdin.close()
             self._process = None
 
+    def close_sessions(self):
+        """Close all sessions and tell the clients; it goes on listening."""
+        self._process.stdin.write("c")
+        self._process.stdin.flush()
+
     def restart(self):
         """kill -9 and a new process on the same port."""
         self.kill()

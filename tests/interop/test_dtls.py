@@ -214,6 +214,21 @@ def test_server_that_lost_its_sessions(leshan, account, device, relay):
     assert leshan.read(account.name, "/3/0/0").value == "microlwm2m"
 
 
+def test_server_that_closes_the_session(leshan, account, device, relay):
+    r = relay(leshan.coap)
+    account.provision(device, r.port)
+    device.start()
+    device.wait_for("registered location=")
+    leshan.events.wait_for("REGISTRATION", account.name)
+    r.close_sessions()
+    device.wait_for("dtls: closed by the server")
+    device.wait_for("registered location=")
+    leshan.events.wait_for("REGISTRATION", account.name)
+    assert leshan.read(account.name, "/3/0/0").value == "microlwm2m"
+    assert len(r.sessions) == 2
+    assert device.log.count("appendix B.2") == 1  # the keys of OSCORE go on
+
+
 def test_server_that_lost_everything(own_leshan, name, device, relay):
     leshan = own_leshan()
     account = Account(leshan, name)

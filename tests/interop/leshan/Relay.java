@@ -7,7 +7,7 @@
 //   -Dport        the own one, 0 or unsaid = any free one; "READY port=…" names it
 //   -Didentity -Dkey   the one pre-shared key, in hex, and its identity
 //   -Dsuite=TLS_PSK_WITH_AES_128_CBC_SHA256   the one cipher suite (TLS_PSK_WITH_AES_128_GCM_SHA256)
-//   -Dstdin=true  end when standard input ends
+//   -Dstdin=true  end when standard input ends; a "c" in it closes all sessions, and tells the clients
 //
 // Each DTLS session gets a socket of its own towards the server. "SESSION …" tells of each: suite and identity.
 
@@ -18,6 +18,7 @@ import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.eclipse.californium.elements.DtlsEndpointContext;
 import org.eclipse.californium.elements.EndpointContext;
@@ -35,6 +36,7 @@ final class Relay {
     private final InetSocketAddress target;
     private final DTLSConnector connector;
     private final Map<Object, DatagramSocket> sessions = new ConcurrentHashMap<>(); // by session ID
+    private final Set<InetSocketAddress> clients = ConcurrentHashMap.newKeySet();
 
     private Relay(InetSocketAddress target, DTLSConnector connector) {
         this.target = target;
@@ -57,12 +59,18 @@ final class Relay {
         DatagramSocket socket = new DatagramSocket(new InetSocketAddress(target.getAddress(), 0));
         socket.connect(target);
         sessions.put(client.get(DtlsEndpointContext.KEY_SESSION_ID), socket);
+        clients.add(client.getPeerAddress());
         System.out.println("SESSION " + client.get(DtlsEndpointContext.KEY_CIPHER) + " "
                 + client.getPeerIdentity().getName());
         Thread down = new Thread(() -> down(socket, client));
         down.setDaemon(true);
         down.start();
         return socket;
+    }
+
+    private void close() {
+        clients.forEach(connector::close);
+        clients.clear();
     }
 
     private void down(DatagramSocket socket, EndpointContext client) {
@@ -95,9 +103,10 @@ final class Relay {
         connector.start();
         System.out.println("READY port=" + connector.getAddress().getPort());
         if (Boolean.getBoolean("stdin")) {
-            while (System.in.read() >= 0) {
-                // whoever holds the other end is alive
-            }
+            int c;
+            while ((c = System.in.read()) >= 0) // whoever holds the other end is alive
+                if (c == 'c')
+                    relay.close();
             Runtime.getRuntime().halt(0);
         }
         Thread.currentThread().join(); // Scandium's own threads are daemons
