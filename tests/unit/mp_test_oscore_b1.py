@@ -342,6 +342,24 @@ def test_record_refuses_what_is_none():
     raises(ValueError, record.load)
 
 
+def test_record_at_the_end_of_all_numbers():
+    # A start adds a reservation to what flash holds: that must not overflow its five bytes.
+    for end in ((1 << 40) - 1, (1 << 40) - 64, (1 << 32) - 1):
+        flash = Flash()
+        flash.record().commit(None, end, None, False)
+        client = account(policy="b1", flash=flash)
+        assert client.ctx.seq > end
+        equal(raises(m.Error, client.seal_request, get()).code, m.UNAVAILABLE)
+    limits = Limits(sequence=(1 << 40) - 1)
+    flash.record().commit(None, (1 << 40) - 70, None, False)
+    client = account(policy="b1", flash=flash, limits=limits)
+    for _ in range(6):
+        client.seal_request(get())
+    raises(m.Error, client.seal_request, get())
+    client = account(policy="b1", flash=flash, limits=limits)
+    raises(m.Error, client.seal_request, get())
+
+
 def test_record_holds_no_key():
     flash = Flash()
     client = account(policy="b1", flash=flash, id_context=b"ctx")

@@ -8,6 +8,7 @@ _VERSION = const(1)
 _ID_CONTEXT = const(1)
 _WINDOW = const(2)
 _SHOW = const(4)
+_LAST = const(0xFFFFFFFFFF)
 
 
 class Record:
@@ -57,7 +58,8 @@ class Record:
     def commit(self, id_context, end, window, show):
         """Keep all of it. Raises OSError."""
         flags = _SHOW if show else 0
-        data = end.to_bytes(5, "big")
+        # Behind the last number there is: a start adds a reservation to what it reads.
+        data = min(end, _LAST).to_bytes(5, "big")
         if id_context is not None:
             flags |= _ID_CONTEXT
             data += bytes((len(id_context),)) + id_context
