@@ -32,7 +32,7 @@ class BoardFault(Exception):
 class Board:
     """One emulated board. As a context it is on inside and off after."""
 
-    ARCH = {"M0": "armv6m", "PICO": "armv6m", "RV32": "rv32imc"}
+    ARCH = {"M0": "armv6m", "M0_UNMENDED": "armv6m", "PICO": "armv6m", "RV32": "rv32imc"}
 
     def __init__(self, name):
         self.name = name
@@ -82,7 +82,7 @@ class Qemu(Board):
     link: a socket; what the M3 writes to its second serial line comes out of its other end.
     """
 
-    ARGS = {"M0": 0x20080000, "RV32": 0x80700000}
+    ARGS = {"M0": 0x20080000, "M0_UNMENDED": 0x20080000, "RV32": 0x80700000}
 
     def __init__(self, name, heap=None, seed=0, icount=False, disk=None, link=None):
         super().__init__(name)
@@ -91,7 +91,7 @@ class Qemu(Board):
     def command(self):
         if self.name == "RV32":
             command = ["qemu-system-riscv32", "-machine", "virt", "-bios", "none"]
-        elif self.name == "M0":
+        elif self.name.startswith("M0"):
             command = ["qemu-system-arm", "-machine", "microbit"]
             for part in ("flash-size", "sram-size"):
                 command += ["-global", "nrf51-soc.%s=1048576" % part]

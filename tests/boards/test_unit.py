@@ -20,6 +20,12 @@ UNIT = ROOT / "tests" / "unit"
 OUT = images.OUT / "tests"
 BOARDS = ("M3", "M0", "RV32", "PICO")
 FUNCTION_S = 100
+# The Pico's emulator takes 3 s for a busy one and the M0 runs the same instructions: here go the
+# files that meet what only its image has, the port's cryptolib, hashlib, sockets and flash.
+PICO_FILES = (
+    "mp_test_aesccm", "mp_test_coap_message", "mp_test_coap_transport", "mp_test_hkdf",
+    "mp_test_oscore_vectors", "mp_test_runner", "mp_test_setup",
+)  # fmt: skip
 
 RUNNER = """
 import gc, os, sys
@@ -54,6 +60,8 @@ def _cases():
     cases = []
     for board in BOARDS:
         for path in sorted(UNIT.glob("mp_test_*.py")):
+            if board == "PICO" and path.stem not in PICO_FILES:
+                continue
             source = path.read_text()
             for node in ast.parse(source).body:
                 if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
@@ -101,7 +109,7 @@ class Session:
 
     def __init__(self, board, module):
         self.key = board, module
-        self.board = make(board, **({"jump": True} if board == "PICO" else {}))
+        self.board = make(board)
         self.board.start()
         try:
             self.repl = Repl(self.board, root=ROOT)
