@@ -59,7 +59,7 @@ class Bench:
         options.setdefault("port", 0)
         options.setdefault("timeout", 20)
         self.server = self.call(self._make, options)
-        self._run_coroutine(self.server.start(), 10)
+        self.wait_for(self.server.start(), 10)
 
     def _make(self, options):
         return BenchServer(tap=lambda d: self.tap is None or self.tap(d), **options)
@@ -68,7 +68,8 @@ class Bench:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
 
-    def _run_coroutine(self, coroutine, timeout):
+    def wait_for(self, coroutine, timeout):
+        """Run a coroutine in the server's thread; its result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(timeout)
 
     def call(self, function, *args):
@@ -77,19 +78,19 @@ class Bench:
         async def inside():
             return function(*args)
 
-        return self._run_coroutine(inside(), 30)
+        return self.wait_for(inside(), 30)
 
     def __getattr__(self, name):
         value = getattr(self.server, name)
         if inspect.iscoroutinefunction(value):
-            return lambda *args, **kw: self._run_coroutine(value(*args, **kw), 90)
+            return lambda *args, **kw: self.wait_for(value(*args, **kw), 90)
         if inspect.ismethod(value):
             return lambda *args, **kw: self.call(lambda: value(*args, **kw))
         return value
 
     def next_of(self, observation, timeout=20):
         """The next notification of an observation, a Result."""
-        return self._run_coroutine(observation.next(timeout), timeout + 5)
+        return self.wait_for(observation.next(timeout), timeout + 5)
 
     def outcomes(self, tasks):
         """What became of operations that were begun in the server's thread: the code, or the
@@ -100,7 +101,7 @@ class Bench:
 
         return [
             str(r).replace(ENDPOINT + " answered ", "") if isinstance(r, Exception) else r.code
-            for r in self._run_coroutine(all_of(), 60)
+            for r in self.wait_for(all_of(), 60)
         ]
 
     def restart(self):
@@ -139,7 +140,7 @@ class Bench:
         self.server.endpoint.messages.dispatch_message(Message.decode(data, remote=peer))
 
     def close(self):
-        self._run_coroutine(self.server.stop(), 10)
+        self.wait_for(self.server.stop(), 10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
 
@@ -233,6 +234,7 @@ class Rig:
         bench.tap = self.line
         self.began = bench.mark
         self.allowed = ()  # what an event may be that a test brings about on purpose
+        self._pings = 0
         self.faults = 0  # "fault:" lines that a test brings about on purpose
 
     @property
@@ -269,6 +271,11 @@ class Rig:
         result = self.bench.execute(ENDPOINT, path, arguments, **kw)
         assert result.code == "2.04", (path, result.code)
 
+    def exchange(self, message):
+        """Send one request, whatever it is, and return the answer: an inner Message."""
+        server = self.bench.server
+        return self.bench.wait_for(server._exchange(server.device(ENDPOINT), message), 20)
+
     def free(self):
         """The device's free heap, in bytes, after a collection."""
         # The cache of answers holds those of the last requests: first it fills with ours.
@@ -277,6 +284,22 @@ class Rig:
         # The collector takes what looks like a pointer for one, so that now and then it
         # keeps a block: the best of a few readings is what is free.
         return max(self.read(FREE) for _ in range(5))
+
+    def ping(self, timeout=20):
+        """Wait until the device has taken all that it was sent before: its answer to a ping
+        (RFC 7252 section 4.3) comes after everything else."""
+        until = time.monotonic() + timeout
+        while True:
+            self._pings = (self._pings + 1) & 0xFFFF
+            mid = self._pings.to_bytes(2, "big")
+            mark = len(self.line.seen)
+            pong = b"\x70\x00" + mid
+            self.bench.send(b"\x40\x00" + mid, self.line.device())
+            try:
+                self.wait_until(lambda: any(d.data == pong for d in self.line.seen[mark:]), 1)
+                return
+            except AssertionError:  # it was lost: the socket's buffer was full
+                assert time.monotonic() < until, self.device.log
 
     def ended(self):
         """Wait until the device has ended by itself, with all that it says; its exit code."""

@@ -48,7 +48,7 @@ class Probe(Instance):
         self.set("counted", self.counted + 1)
 
     def long_text(self):
-        return "0123456789" * (self.long_len // 10)
+        return "0123456789" * ((self.long_len or 0) // 10)
 
     def fail(self, arguments):
         """Without an argument the call fails; with one, what is read or runs afterwards."""
