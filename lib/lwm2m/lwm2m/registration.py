@@ -72,7 +72,7 @@ class Registration:
         for segment in self.location:
             text += "/"
             for c in segment:
-                text += chr(c) if 32 < c < 127 else "%%%02X" % c
+                text += chr(c) if 32 < c < 127 and c != 37 else "%%%02X" % c
         return text
 
     def next(self, now):

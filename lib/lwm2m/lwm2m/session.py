@@ -173,10 +173,13 @@ class Session:
             return m.failed(now, "connect", "no way to " + self.security.uri)
         try:
             msg = m.next(now)
-        except Exception as e:  # the list of objects does not fit, or there is no memory
-            self.client.on_error(e)
-            m.asked = None
-            return m.failed(now, "request", "it cannot be made")
+        except Exception as e:
+            why = "longer than max_payload"  # the list of objects
+            if not isinstance(e, Error):
+                self.client.on_error(e)
+                why = "fault"
+            what, m.asked = m.asked, None
+            return m.failed(now, what or "request", why)
         if msg:
             self._request(msg, now, self._machine_answered)
 
