@@ -11,6 +11,7 @@ from coap.params import Params
 from coap.transport import UDP, Clock, readable, resolve
 from .account import Account
 from .model import Model
+from .registration import GRACE_MS
 from .objects.security import Security, PSK
 from .objects.server import Server
 from .server import Dispatcher
@@ -305,7 +306,7 @@ class Client:
             return self.say(None, "bootstrap asked for, but no Bootstrap-Server is known")
         self._leaving = True
         for account in self.accounts:
-            account.registration.leave(self.now())
+            account.registration.leave(self.now() + GRACE_MS)
         self.kick()
 
     def bootstrap_server(self):

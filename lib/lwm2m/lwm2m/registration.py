@@ -33,6 +33,10 @@ _DISABLE_TIMEOUT = const(86400)
 # with all its retransmissions (MAX_TRANSMIT_WAIT of RFC 7252 section 4.8.2).
 _MARGIN = const(93)
 
+# Between the answer to a trigger and the De-register that follows from it (ms):
+# servers that handle the two side by side would take the second first.
+GRACE_MS = const(500)
+
 # Location segments that are kept, and bytes in all of them.
 _MAX_LOCATION = const(8)
 _MAX_LOCATION_LEN = const(128)
@@ -216,7 +220,7 @@ class Registration:
     def disable(self, now):
         """/1/x/4: De-register, come back after /1/x/5."""
         delay = self.server.disable_timeout
-        self.leave(now)
+        self.leave(now + GRACE_MS)
         self.disabled_until = now + (_DISABLE_TIMEOUT if delay is None else delay) * 1000
 
     def leave(self, now):
