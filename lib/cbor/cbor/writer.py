@@ -55,12 +55,21 @@ class Writer:
     not fit, and then has written nothing or a part of it behind pos.
     """
 
+    # Not in the instance where it is so.
+    half = False
+    start = 0
+    _grow = False  # dumps: buf is its own and may be extended
+
     def __init__(self, buf, pos=0, end=None, half=False, grow=False):
         self.buf = buf
-        self.start = self.pos = pos
+        self.pos = pos
         self.limit = len(buf) if end is None else end
-        self.half = half
-        self._grow = grow  # dumps: buf is its own and may be extended
+        if pos:
+            self.start = pos
+        if half:
+            self.half = half
+        if grow:
+            self._grow = grow
 
     def view(self):
         """What has been written, as a memoryview."""
@@ -78,12 +87,16 @@ class Writer:
 
     # An item's head: major type, shifted, and argument. more: bytes that must fit too.
     def _head(self, major, n, more=0):
-        buf = self.buf
         if n < 24:
-            pos = self._room(1 + more)
-            buf[pos] = major | n
+            pos = self.pos
+            if pos + more >= self.limit:
+                self._room(1 + more)
+            self.buf[pos] = major | n
             self.pos = pos + 1
-            return
+        else:
+            self._long_head(major, n, more)
+
+    def _long_head(self, major, n, more):
         if n < 0x100:
             size = 1
             major |= 24
@@ -99,11 +112,9 @@ class Writer:
         else:
             raise ValueError("beyond 64 bits")
         pos = self._room(1 + size + more)
-        buf[pos] = major
+        self.buf[pos] = major
         self.pos = pos + 1 + size
-        for i in range(pos + size, pos, -1):
-            buf[i] = n & 0xFF
-            n >>= 8
+        self.buf[pos + 1 : self.pos] = n.to_bytes(size, "big")
 
     def raw(self, data):
         """Bytes that are CBOR already."""
@@ -125,17 +136,20 @@ class Writer:
         else:
             self._head(_NINT, -1 - v)
 
+    def _string(self, major, data):
+        n = len(data)
+        self._head(major, n, n)
+        pos = self.pos
+        self.buf[pos : pos + n] = data
+        self.pos = pos + n
+
     def bytes(self, data):
         """A byte string: bytes, bytearray or memoryview of bytes."""
-        self._head(_BYTES, len(data), len(data))
-        self.raw(data)
+        self._string(_BYTES, data)
 
     def text(self, s):
         """A text string: str, or the bytes of its UTF-8."""
-        if isinstance(s, str):
-            s = s.encode()
-        self._head(_TEXT, len(s), len(s))
-        self.raw(s)
+        self._string(_TEXT, s.encode() if isinstance(s, str) else s)
 
     def float(self, v):
         """A float, in the shortest of the allowed precisions that loses nothing."""
