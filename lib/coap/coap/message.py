@@ -239,10 +239,8 @@ def uint_bytes(value):
     """An unsigned integer in as few bytes as it needs; 0 is empty (RFC 7252 section 3.2)."""
     if value < 0:
         raise ValueError("value")
-    n = 0
-    v = value
-    while v:
-        v >>= 8
+    n = 0 if value == 0 else 1
+    while value >> 8 * n:
         n += 1
     return value.to_bytes(n, "big")
 

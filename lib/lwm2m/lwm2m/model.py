@@ -33,6 +33,12 @@ _MAX_ID = const(65534)
 def find(table, rid):
     """Row of a resource, or None. table: rows that ascend by rid."""
     lo, hi = 0, len(table)
+    if rid < hi:
+        # Most tables have no gap at the beginning; a row is never behind its number.
+        row = table[rid]
+        if row[0] == rid:
+            return row
+        hi = rid
     while lo < hi:
         mid = (lo + hi) >> 1
         row = table[mid]

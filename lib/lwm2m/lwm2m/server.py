@@ -3,34 +3,33 @@
 # OMA LwM2M Core 1.2.2 section 6.3; Transport 1.2.2 section 6.4.4
 
 from micropython import const
-from coap.message import (
-    Message,
-    Error,
-    GET,
-    POST,
-    PUT,
-    DELETE,
-    FETCH,
-    IPATCH,
-    CREATED,
-    DELETED,
-    CHANGED,
-    CONTENT,
-    BAD_REQUEST,
-    UNAUTHORIZED,
-    NOT_FOUND,
-    METHOD_NOT_ALLOWED,
-    NOT_ACCEPTABLE,
-    UNSUPPORTED_FORMAT,
-    INTERNAL,
-    OBSERVE,
-    URI_PATH,
-    URI_QUERY,
-    LOCATION_PATH,
-    CONTENT_FORMAT,
-    ACCEPT,
-)
+from coap.message import Message, Error, uint_bytes
 from .formats import get, link
+
+_GET = const(1)
+_POST = const(2)
+_PUT = const(3)
+_DELETE = const(4)
+_FETCH = const(5)
+_IPATCH = const(7)
+_CREATED = const(0x41)
+_DELETED = const(0x42)
+_CHANGED = const(0x44)
+_CONTENT = const(0x45)
+_BAD_REQUEST = const(0x80)
+_UNAUTHORIZED = const(0x81)
+_NOT_FOUND = const(0x84)
+_METHOD_NOT_ALLOWED = const(0x85)
+_NOT_ACCEPTABLE = const(0x86)
+_UNSUPPORTED_FORMAT = const(0x8F)
+_INTERNAL = const(0xA0)
+
+_OBSERVE = const(6)
+_LOCATION_PATH = const(8)
+_URI_PATH = const(11)
+_CONTENT_FORMAT = const(12)
+_URI_QUERY = const(15)
+_ACCEPT = const(17)
 
 # What a Read is answered in when the server does not say: SenML CBOR.
 DEFAULT_FORMAT = const(112)
@@ -47,28 +46,40 @@ _MAX_ARGUMENTS = const(10)
 def path_of(msg):
     """Path of a request as a tuple of up to 4 IDs. Error 4.04 for anything else."""
     path = []
-    for value in msg.opts(URI_PATH):
-        if len(value) == 0 and not path:
-            continue  # "/" may come as one empty segment
-        number = 0
-        for c in bytes(value):
-            if not 48 <= c <= 57:
-                raise Error(NOT_FOUND)
-            number = number * 10 + c - 48
-        if not len(value) or number > 65534 or (value[0] == 48 and len(value) > 1):
-            raise Error(NOT_FOUND)
-        path.append(number)
+    for option in msg.options:
+        if option[0] == _URI_PATH:
+            value = option[1]
+            if len(value) == 1:
+                number = value[0] - 48
+                if not 0 <= number <= 9:
+                    raise Error(_NOT_FOUND)
+            elif not len(value) and not path:
+                continue  # "/" may come as one empty segment
+            else:
+                number = _number(value)
+            path.append(number)
     if len(path) > 4:
-        raise Error(NOT_FOUND)
+        raise Error(_NOT_FOUND)
     return tuple(path)
+
+
+def _number(value):
+    number = 0
+    for c in value:
+        if not 48 <= c <= 57:
+            raise Error(_NOT_FOUND)
+        number = number * 10 + c - 48
+    if not number or number > 65534 or value[0] == 48:
+        raise Error(_NOT_FOUND)
+    return number
 
 
 def queries_of(msg):
     """Uri-Query options as text. Error 4.00 when one is not UTF-8."""
     try:
-        return [bytes(q).decode() for q in msg.opts(URI_QUERY)]
+        return [bytes(q).decode() for q in msg.opts(_URI_QUERY)]
     except UnicodeError:
-        raise Error(BAD_REQUEST)
+        raise Error(_BAD_REQUEST)
 
 
 def arguments_of(payload):
@@ -79,23 +90,23 @@ def arguments_of(payload):
     try:
         text = bytes(payload).decode()
     except UnicodeError:
-        raise Error(BAD_REQUEST)
+        raise Error(_BAD_REQUEST)
     out = []
     at = 0
     while at < len(text):
         if out:
             if text[at] != ",":
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             at += 1
         digit = text[at : at + 1]
         if not digit or digit not in "0123456789" or len(out) >= _MAX_ARGUMENTS:
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
         at += 1
         value = None
         if text[at : at + 1] == "=":
             end = text.find("'", at + 2)
             if text[at + 1 : at + 2] != "'" or end < 0:
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             value = text[at + 2 : end]
             at = end + 1
         out.append((int(digit), value))
@@ -116,37 +127,43 @@ class Dispatcher:
         """Answer one request of an account: a Message; Error for what is refused."""
         path = path_of(request)
         code = request.code
-        if code == FETCH and not path:
-            return self._fetch(request, account, responder, now)
-        if code == IPATCH and not path:
-            return self._write_composite(request, account)
-        if path and path[0] in HIDDEN:
-            raise Error(UNAUTHORIZED)
-        if code == GET:
+        if not path:
+            if code == _FETCH:
+                return self._fetch(request, account, responder, now)
+            if code == _IPATCH:
+                return self._write_composite(request, account)
+        elif path[0] in HIDDEN:
+            raise Error(_UNAUTHORIZED)
+        if code == _GET:
             return self._get(request, path, account, responder, now)
-        if code == PUT:
-            if request.opt(CONTENT_FORMAT) is None and not len(request.payload):
+        if code == _PUT:
+            if request.opt(_CONTENT_FORMAT) is None and not len(request.payload):
                 account.reporting.write_attributes(path, queries_of(request))
-                return Message(CHANGED)
+                return Message(_CHANGED)
             return self._write(request, path, account, True)
-        if code == POST:
+        if code == _POST:
             return self._post(request, path, account, responder)
-        if code == DELETE:
+        if code == _DELETE:
             if len(path) != 2:
-                raise Error(METHOD_NOT_ALLOWED)
+                raise Error(_METHOD_NOT_ALLOWED)
             self.model.delete(path, account)
-            return Message(DELETED)
-        raise Error(METHOD_NOT_ALLOWED)
+            return Message(_DELETED)
+        raise Error(_METHOD_NOT_ALLOWED)
 
     # --- Read, Observe, Discover
 
     def _get(self, request, path, account, responder, now):
         if not path:
-            raise Error(METHOD_NOT_ALLOWED)
-        accept = request.uint(ACCEPT)
+            raise Error(_METHOD_NOT_ALLOWED)
+        accept = observe = None
+        for option in request.options:
+            number = option[0]
+            if number == _ACCEPT:
+                accept = int.from_bytes(option[1], "big")
+            elif number == _OBSERVE:
+                observe = int.from_bytes(option[1], "big")
         if accept == _LINK_FORMAT:
             return self._discover(request, path, account)
-        observe = request.uint(OBSERVE)
         response = self.content(path, accept)
         if observe == 0:
             handle = responder.observe()
@@ -177,26 +194,23 @@ class Dispatcher:
         ct = DEFAULT_FORMAT if accept is None else accept
         fmt = get(ct)
         if fmt is None:
-            raise Error(NOT_ACCEPTABLE)
+            raise Error(_NOT_ACCEPTABLE)
         try:
             n = fmt.encode(path, nodes, self.buf)
         except ValueError:
-            raise Error(INTERNAL)
-        msg = Message(CONTENT)
-        msg.add(CONTENT_FORMAT, ct)
-        msg.payload = bytes(memoryview(self.buf)[:n])
-        return msg
+            raise Error(_INTERNAL)
+        return Message(_CONTENT, 0, 0, b"", self.buf[:n], [(_CONTENT_FORMAT, uint_bytes(ct))])
 
     # --- composite operations
 
     def _fetch(self, request, account, responder, now):
-        fmt = get(request.uint(CONTENT_FORMAT, _TEXT))
+        fmt = get(request.uint(_CONTENT_FORMAT, _TEXT))
         if fmt is None or not hasattr(fmt, "decode_paths"):
-            raise Error(UNSUPPORTED_FORMAT)
+            raise Error(_UNSUPPORTED_FORMAT)
         paths = fmt.decode_paths(request.payload)
-        accept = request.uint(ACCEPT)
+        accept = request.uint(_ACCEPT)
         response = self.composite(paths, accept)
-        if request.uint(OBSERVE) == 0:
+        if request.uint(_OBSERVE) == 0:
             handle = responder.observe()
             if handle is not None:
                 account.observe((), paths, accept, handle, now)
@@ -204,14 +218,14 @@ class Dispatcher:
 
     def _write_composite(self, request, account):
         # Atomic over all objects that it names (Core 1.2.2 section 6.3.10).
-        fmt = get(request.uint(CONTENT_FORMAT, _TEXT))
+        fmt = get(request.uint(_CONTENT_FORMAT, _TEXT))
         if fmt is None or not hasattr(fmt, "decode_paths"):
-            raise Error(UNSUPPORTED_FORMAT)
+            raise Error(_UNSUPPORTED_FORMAT)
         records = fmt.decode((), request.payload, self.model.typeof)
         targets = {}
         for path, value in records:
             if path[0] in HIDDEN:
-                raise Error(UNAUTHORIZED)
+                raise Error(_UNAUTHORIZED)
             self.model.row(path)
             targets.setdefault(path[:2], []).append((path, value))
         changes = []
@@ -219,9 +233,9 @@ class Dispatcher:
             instance = self.model.instance(path[0], path[1])
             changes += self.model.plan(instance, path, targets[path], False)
         if not changes:
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
         self.model.apply(changes, account)
-        return Message(CHANGED)
+        return Message(_CHANGED)
 
     def _discover(self, request, path, account):
         depth = None
@@ -230,14 +244,14 @@ class Dispatcher:
                 try:
                     depth = int(query[6:])
                 except ValueError:
-                    raise Error(BAD_REQUEST)
+                    raise Error(_BAD_REQUEST)
                 if not 0 <= depth <= 3:
-                    raise Error(BAD_REQUEST)
+                    raise Error(_BAD_REQUEST)
         links = self.model.links(path, depth, lwm2m=account.registration.version)
         for where, attributes in links:
             attributes.extend(account.reporting.attributes_of(where))
-        msg = Message(CONTENT)
-        msg.add(CONTENT_FORMAT, _LINK_FORMAT)
+        msg = Message(_CONTENT)
+        msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
         msg.payload = self.links_payload(links)
         return msg
 
@@ -246,7 +260,7 @@ class Dispatcher:
         try:
             n = link.encode_links(links, self.buf)
         except ValueError:
-            raise Error(INTERNAL)
+            raise Error(_INTERNAL)
         return bytes(memoryview(self.buf)[:n])
 
     # --- Write, Execute, Create
@@ -254,20 +268,20 @@ class Dispatcher:
     def decode(self, request, path, typeof=None):
         """Records of a payload. typeof: other types than the model's. Error 4.15 unknown
         format, 4.00 bad payload."""
-        ct = request.uint(CONTENT_FORMAT)
+        ct = request.uint(_CONTENT_FORMAT)
         fmt = get(_TEXT if ct is None else ct)
         if fmt is None:
-            raise Error(UNSUPPORTED_FORMAT)
+            raise Error(_UNSUPPORTED_FORMAT)
         return fmt.decode(path, request.payload, typeof or self.model.typeof)
 
     def _write(self, request, path, account, replace):
         if len(path) < 2:
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         self.model.instance(path[0], path[1])
         if len(path) > 2:
             self.model.row(path)
         self.model.write(path, self.decode(request, path), replace, account)
-        return Message(CHANGED)
+        return Message(_CHANGED)
 
     def _post(self, request, path, account, responder):
         if len(path) == 1:
@@ -275,29 +289,29 @@ class Dispatcher:
         if len(path) == 3:
             row = self.model.row(path)
             if row[2] is None:
-                if request.uint(CONTENT_FORMAT, _TEXT) != _TEXT:
-                    raise Error(UNSUPPORTED_FORMAT)
+                if request.uint(_CONTENT_FORMAT, _TEXT) != _TEXT:
+                    raise Error(_UNSUPPORTED_FORMAT)
                 after = self.model.execute(path, arguments_of(request.payload))
                 if callable(after):
                     account.after_answer(after)
-                return Message(CHANGED)
+                return Message(_CHANGED)
         return self._write(request, path, account, False)
 
     def _create(self, request, path, account):
         self.model.object(path[0])
         records = []
-        if request.opt(CONTENT_FORMAT) is not None and len(request.payload):
+        if request.opt(_CONTENT_FORMAT) is not None and len(request.payload):
             records = self.decode(request, path)
         iid = None
         for where, _ in records:
             if where[1] is not None:
                 if iid is not None and iid != where[1]:
-                    raise Error(BAD_REQUEST)
+                    raise Error(_BAD_REQUEST)
                 iid = where[1]
         chosen = iid is None
         iid = self.model.create(path[0], iid, records, account)
-        msg = Message(CREATED)
+        msg = Message(_CREATED)
         if chosen:  # Location-Path only where the server did not choose the ID
-            msg.add(LOCATION_PATH, str(path[0]))
-            msg.add(LOCATION_PATH, str(iid))
+            msg.add(_LOCATION_PATH, str(path[0]))
+            msg.add(_LOCATION_PATH, str(iid))
         return msg

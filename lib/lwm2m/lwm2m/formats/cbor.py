@@ -41,7 +41,9 @@ def decode(base, payload, typeof):
 
 def write(w, typ, value, tagged):
     """Write one value. tagged: whether a Time carries the tag that says so."""
-    if typ == _FLOAT:
+    if isinstance(value, str):
+        w.text(value)
+    elif typ == _FLOAT:
         # As a float even where it is whole: Leshan refuses an integer here.
         w.float(float(value))
     elif typ == _BOOLEAN:
@@ -50,8 +52,6 @@ def write(w, typ, value, tagged):
         w.bytes(value)
     elif typ == _OBJLNK:
         w.text("%d:%d" % value)
-    elif isinstance(value, str):
-        w.text(value)
     else:
         if typ == _TIME and tagged:
             w.tag(_EPOCH)

@@ -21,28 +21,29 @@ _TEXT = const(3)  # major types
 _TAG = const(6)
 
 # The label of each type's value: v, vs, vb or vd. An Objlnk has "vlo".
-_LABELS = b"\x03\x02\x02\x02\x04\x08\x02\x00\x03"
+_LABELS = (b"\x03", b"\x02", b"\x02", b"\x02", b"\x04", b"\x08", b"\x02", b"cvlo", b"\x03")
 
 
 def encode(base, nodes, buf):
     """Write nodes; see formats/__init__.py."""
     w = Writer(buf)
     w.array(len(nodes))
-    bn = v.name(base)
+    depth = len(base)
+    first = depth
     for path, typ, value in nodes:
-        n = v.name(path[len(base) :])
-        w.map(1 + bool(bn) + bool(n))
-        if bn:
-            w.int(_BN)
-            w.text(bn)
-            bn = ""
-        if n:
-            w.int(_N)
-            w.text(n)
-        if typ == _OBJLNK:
-            w.text("vlo")
+        named = len(path) > depth
+        if first:
+            # bn stands in the first record only
+            first = 0
+            w.raw(b"\xa3\x21" if named else b"\xa2\x21")
+            w.text(v.name(base))
+            if named:
+                w.raw(b"\x00")
         else:
-            w.int(_LABELS[typ])
+            w.raw(b"\xa2\x00" if named else b"\xa1")
+        if named:
+            w.text(v.name(path[depth:]))
+        w.raw(_LABELS[typ])
         write(w, typ, value, False)
     return w.pos
 

@@ -16,6 +16,8 @@ _OBJLNK = const(7)
 
 _MAX_ID = const(65535)
 
+_NAMES = ("", "/%d", "/%d/%d", "/%d/%d/%d", "/%d/%d/%d/%d")
+
 # Bounds: characters of a number in text, values in one payload.
 MAX_NUMBER = 64
 MAX_VALUES = 128
@@ -187,10 +189,7 @@ def number(value):
 
 def name(ids):
     """A path as text: (3, 0) is "/3/0", () is empty."""
-    s = ""
-    for n in ids:
-        s += "/%d" % n
-    return s
+    return _NAMES[len(ids)] % ids
 
 
 def path(value):
