@@ -128,13 +128,13 @@ Account._open_response = hasty
 """),
     "an index that is not checked": ("message", """
 import coap.message as m
-kept = m.decode_body
-def loose(view, pos=0):
-    options, payload = kept(view, pos)
-    if options and options[-1][0] != 2049:
+kept = m.decode
+def loose(data):
+    msg = kept(data)
+    if msg.options and msg.options[-1][0] != 2049:
         raise IndexError
-    return options, payload
-m.decode_body = loose
+    return msg
+m.decode = loose
 """),
     "a tag that nobody compares": ("endpoint", """
 from oscore.context import Context
