@@ -154,6 +154,7 @@ def test_killed_and_started_again(leshan, registered, device):
 
 def test_ctrl_c_deregisters(leshan, registered, device):
     assert device.stop() == 0
+    device.wait_for("deregistered$")
     leshan.events.wait_for("DEREGISTRATION", registered)
 
 

@@ -22,7 +22,7 @@ _NO_LINK = const(65535)
 # The objects that are configuration: given by the factory or a Bootstrap-Server.
 CONFIG = (0, 1, 2, 21)
 # How long stop() waits for answers to De-register, in ms.
-_LEAVE_MS = const(5000)
+_LEAVE_MS = const(10000)
 # A fault that comes again and again: how often it is said, and how soon what failed
 # in the driver is tried again, in ms.
 _REPEAT_MS = const(60000)
