@@ -102,6 +102,31 @@ def test_server_begins(rig, number, fate):
     serves(rig)
 
 
+def test_notifications_between_two_contexts(rig):
+    """The new context stands, the Update that led to it is unanswered still: what was observed
+    under the old one can no longer be sealed, and nothing is made of it."""
+    rig.bench.server.security.quirks.add("echo")
+    rig.start()
+    rig.bench.next_of(rig.bench.observe(ENDPOINT, "/3303/0/5700"))
+    rig.bench.rekey(ENDPOINT)
+    mark = rig.bench.mark
+    lost = []
+
+    def plan(n, datagram):
+        # The Update with its Echo, and its repetition: time for a few measurements.
+        request = datagram.direction == "in" and datagram.data[0] & 0x30 == 0 and datagram.data[1] < 32
+        if request and rig.bench.events("context", mark) and len(lost) < 2:
+            lost.append(datagram)
+            return False
+        return True
+
+    rig.line.use(plan)
+    rig.execute(UPDATE)
+    rig.registered(mark)
+    assert len(lost) == 2
+    serves(rig)
+
+
 def test_requests_meanwhile(rig):
     """What the server asks while B.2 is under way is answered, or refused and asked again."""
     rig.start()

@@ -56,11 +56,13 @@ class Account(Session):
 
     def poll(self, now):
         r = self.registration
-        if self.hook and r.registered and not r.asked and self.hook.generation != self._generation:
-            # The server agreed on another context meanwhile: what it observed is gone.
-            self.say("oscore: fresh context, registering again")
+        if self.hook and r.registered and self.hook.generation != self._generation:
+            # The server agreed on another context meanwhile: what it observed is gone, at
+            # once, also where the answer to our own request is still to come.
             self._clear()
-            r.forget(now)
+            if not r.asked:
+                self.say("oscore: fresh context, registering again")
+                r.forget(now)
         wake = super().poll(now)
         if self.endpoint and self.registration.registered:
             wake = earlier(wake, self.reporting.poll(now))
