@@ -152,6 +152,31 @@ def test_requests_meanwhile(rig):
     serves(rig)
 
 
+def test_others_meanwhile(rig):
+    """Replays of an earlier run, and plain requests, while the device agrees on keys."""
+    rig.start()
+    rig.write(TEXT, "first run")
+    rig.execute(COUNT)
+    old = [d.data for d in rig.line.seen if d.direction == "out"]
+    rig.device.kill()
+    plain = b"\x41\x01%b\x07\xb1\x33\x01\x30\x01\x30"  # GET /3/0/0
+    sent = []
+
+    def plan(n, datagram):
+        if datagram.direction == "in" and n < 4:
+            for data in old + [plain % n.to_bytes(2, "big")] * 3:
+                sent.append(data)
+                rig.bench.send_now(data, datagram.peer)
+        return True
+
+    rig.line.use(plan)
+    rig.start()
+    assert len(sent) >= 10
+    assert "answers plain" not in rig.device.log
+    serves(rig)
+    assert rig.read(COUNTED) == 1
+
+
 @pytest.mark.parametrize("number", MESSAGES)
 def test_device_is_killed(rig, number):
     """A power cut at each of the four messages."""
