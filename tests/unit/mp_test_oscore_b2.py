@@ -288,6 +288,24 @@ def test_trap_2_r2_of_any_length():
         assert peer.open_with(peer.derive(id_context), wire(outer), b"\x00") is not None
 
 
+def test_an_id_context_never_looks_like_a_wrapped_one():
+    # R2 of Californium's 16 bytes that would make R2 || R3 a CBOR byte string by itself:
+    # unwrapped, as a server may need it, Californium would take it for a new R1.
+    for first in (b"\x57", b"\x58\x16", b"\x56"):
+        client, peer = account(), account(SERVER, CLIENT, policy="b1")
+        outer, binding = client.seal_request(client.probe())
+        r1 = unbstr(option(outer)[2])
+        nonce = binding.ctx.nonce(True, binding.piv)
+        r2 = first + bytes(16 - len(first))
+        client.open_response(
+            answered(peer.derive(r2 + r1), binding, m.UNAUTHORIZED, bstr(r2), nonce=nonce), binding
+        )
+        assert client.state == "b2-2"
+        id_context = unbstr(option(client.seal_request(get("rd"))[0])[2])
+        assert id_context[:16] == r2 and unbstr(id_context) is None
+        assert len(id_context) == (24 if first == b"\x56" else 25)
+
+
 def test_message_2_with_a_partial_iv():
     # Its nonce is then of the second context, Common IV and all.
     client = account()

@@ -6,6 +6,8 @@ from micropython import const
 
 from coap.message import Error, Message
 
+from .context import unbstr
+
 _GET = const(1)
 _UNAUTHORIZED = const(0x81)
 _BAD_REQUEST = const(0x80)
@@ -67,7 +69,11 @@ class Rederiving:
         binding.number = _CLOSED
         pending = self._pending
         if pending is None or ctx is pending or not pending.seq:
-            self._set_pending(self.derive(r2 + self.random(self.limits.nonce)))
+            fresh = r2 + self.random(self.limits.nonce)
+            if unbstr(fresh) is not None:
+                # Californium would take it, where it goes unwrapped, for a wrapped R1.
+                fresh += self.random(1)
+            self._set_pending(self.derive(fresh))
         return inner
 
     # From here on requests are sealed under ctx with its kid context, until one is answered.
@@ -178,9 +184,10 @@ class Rederiving:
 
     def exhausted(self):
         """Whether it is time to rekey(): well before a key or its numbers are used up, or
-        when nothing of the peer is accepted because it answers no request for Echo."""
+        when nothing of the peer is accepted because it answers no request for Echo. Not
+        while that is under way."""
         ctx = self.ctx
-        return ctx is not None and (
+        return self.ready() and (
             max(ctx.seq, ctx.sealed) >= self._worn
             or ctx.failed >= self.limits.failures
             or self._unmet >= self.limits.echoes
