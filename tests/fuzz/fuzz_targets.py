@@ -8,18 +8,18 @@
 # Name, module, and how many of a million inputs it gets: on the host, led by coverage, and
 # under MicroPython.
 TARGETS = (
-    ("message", "fuzz_codec", 80000, 40000),
-    ("option", "fuzz_codec", 60000, 40000),
-    ("record", "fuzz_codec", 60000, 30000),
-    ("cbor", "fuzz_codec", 90000, 40000),
-    ("formats", "fuzz_codec", 120000, 50000),
-    ("request", "fuzz_oscore", 100000, 40000),
-    ("response", "fuzz_oscore", 60000, 30000),
-    ("inside", "fuzz_oscore", 40000, 10000),
-    ("life", "fuzz_oscore", 15000, 5000),
-    ("endpoint", "fuzz_endpoint", 25000, 10000),
-    ("server", "fuzz_server", 25000, 15000),
-    ("bootstrap", "fuzz_server", 10000, 5000),
+    ("message", "fuzz_codec", 60000, 30000),
+    ("option", "fuzz_codec", 40000, 20000),
+    ("record", "fuzz_codec", 40000, 20000),
+    ("cbor", "fuzz_codec", 80000, 40000),
+    ("formats", "fuzz_codec", 100000, 60000),
+    ("request", "fuzz_oscore", 90000, 40000),
+    ("response", "fuzz_oscore", 50000, 30000),
+    ("inside", "fuzz_oscore", 70000, 15000),
+    ("life", "fuzz_oscore", 40000, 8000),
+    ("endpoint", "fuzz_endpoint", 60000, 15000),
+    ("server", "fuzz_server", 50000, 15000),
+    ("bootstrap", "fuzz_server", 20000, 7000),
 )
 
 
