@@ -24,19 +24,23 @@ class Seen:
     def add(self, mid, peer, reply, now):
         """Remember a message. At the bound the oldest goes; of replies that are too many bytes
         the oldest go, while their messages are still known."""
-        entries = self.entries
-        params = self.params
-        if entries and (entries[0][2] <= now or len(entries) >= params.dedup_slots):
+        # Cut small: see codec.py.
+        if self.entries and (
+            self.entries[0][2] <= now or len(self.entries) >= self.params.dedup_slots
+        ):
             self.mids.pop(0)
-            old = entries.pop(0)[3]
-            if old is not None:
-                self.size -= len(old)
+            self._dropped(self.entries.pop(0)[3])
         self.mids.append(mid)
-        entries.append((mid, peer, now + params.exchange_lifetime_ms, reply))
+        now += self.params.exchange_lifetime_ms
+        self.entries.append((mid, peer, now, reply))
         if reply is not None:
             self.size += len(reply)
-            if self.size > params.dedup_bytes:
-                self._shrink(params.dedup_bytes)
+            if self.size > self.params.dedup_bytes:
+                self._shrink(self.params.dedup_bytes)
+
+    def _dropped(self, reply):
+        if reply is not None:
+            self.size -= len(reply)
 
     def _shrink(self, bound):
         # The newest reply stays, however long it is.

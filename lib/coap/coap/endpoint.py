@@ -16,6 +16,10 @@ from coap.messaging import Messaging
 from coap.observe import Observation
 from coap.params import Params
 
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+callable = callable
+
 _CON = const(0)
 _NON = const(1)
 _ACK = const(2)
@@ -134,13 +138,12 @@ class Endpoint(Messaging):
         # (RFC 7252 section 5.4.1) or is there twice and must not be (section 5.4.5).
         flags = 0
         last = -1
-        critical = self.critical
-        for option in options:
-            n = option[0]
+        for n in options:
+            n = n[0]
             if n == _URI_PATH:
                 continue
             if n & 1:
-                if n not in critical:
+                if n not in self.critical:
                     return -1
                 if n == _BLOCK1 or n == _BLOCK2:
                     flags |= _F_BLOCK
@@ -165,12 +168,7 @@ class Endpoint(Messaging):
             try:
                 request, security = hook.open_request(msg)
             except SecurityError as e:
-                self.counters.refused += 1
-                response = self._render(e)
-                if e.ex is None:
-                    response.set(_MAX_AGE, 0)
-                # Only what is authentic is remembered.
-                self._reply(msg, peer, e.ex, response, now, e.ex is not None)
+                self._refuse(msg, peer, e, now)
                 return
         responder = self._responder or Responder(self)
         # Not used again unless nothing but a response comes of it.
@@ -210,7 +208,36 @@ class Endpoint(Messaging):
                 # What the handler returned is no response.
                 self.error(e)
                 response = Message(_INTERNAL)
-        self._reply(msg, peer, security, response, now, True)
+        if response is None or msg.type == _NON:
+            self._reply(msg, peer, security, response, now, True)
+            return
+        # What follows is _reply() for most. It is here since each function that catches what
+        # it calls has its frame on the heap, see codec.py, and this one has one already.
+        if security is not None:
+            try:
+                response = hook.seal_response(response, security)
+            except Exception as e:
+                response = self._unsealed(e)
+            _outer_block1(msg, response)
+        response = pack(response, _ACK, msg.mid, msg.token)
+        try:
+            self._out(response, peer)
+        except Exception as e:
+            self._unsent(e)
+        self.seen.add(msg.mid, peer, response, now)
+
+    def _refuse(self, msg, peer, e, now):
+        self.counters.refused += 1
+        response = self._render(e)
+        if e.ex is None:
+            response.set(_MAX_AGE, 0)
+        # Only what is authentic is remembered.
+        self._reply(msg, peer, e.ex, response, now, e.ex is not None)
+
+    def _unsealed(self, e):
+        # The response where the hook could not seal one.
+        self.error(e)
+        return Message(_INTERNAL).add(_MAX_AGE, 0)
 
     def _special(self, responder, flags, now):
         # The response to a request with options that the endpoint takes care of; False where
@@ -296,8 +323,7 @@ class Endpoint(Messaging):
             try:
                 response = self.hook.seal_response(response, security)
             except Exception as e:
-                self.error(e)
-                response = Message(_INTERNAL).add(_MAX_AGE, 0)
+                response = self._unsealed(e)
             _outer_block1(msg, response)
         if msg.type == _CON:
             if response is None:

@@ -7,6 +7,9 @@ from micropython import const
 from coap.dedup import Seen
 from coap.message import FormatError, decode, pack
 
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+
 _CON = const(0)
 _ACK = const(2)
 _RST = const(3)
@@ -143,9 +146,12 @@ class Messaging:
         try:
             self._out(data, peer)
         except Exception as e:
-            self.counters.unsent += 1
-            if not isinstance(e, OSError):
-                self.error(e)
+            self._unsent(e)
+
+    def _unsent(self, e):
+        self.counters.unsent += 1
+        if not isinstance(e, OSError):
+            self.error(e)
 
     def _empty(self, kind, mid, peer):
         data = bytes((0x40 | kind << 4, 0, mid >> 8, mid & 0xFF))
