@@ -11,8 +11,12 @@ from .b2 import Rederiving
 from .context import Context, bstr, unbstr
 from .keep import Keeper
 from .limits import validate
-from .message import decode_option, encode_option, option_of, seal, unseal
+from .message import decode_option, encode_option, option_of, seal, unseal, wrap
 from .window import Window
+
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+int = int
 
 _POST = const(2)
 _FETCH = const(5)
@@ -312,22 +316,23 @@ class Account(Rederiving):
         if ctx is self._pending:
             # The peer has the context of our R3: request 3 arrived, its answer is lost.
             self.promote(ctx)
-        binding = self.bind(ctx, outer, piv)
-        number = int.from_bytes(piv, "big")
-        window = ctx.window
-        if window is not None:
-            window.accept(number)
-        if window is None or self._ask:
-            # Appendix B.1.2: is the request younger than our last start?
-            if self._echo is None or inner.opt(_ECHO, b"") != self._echo:
-                self._challenge(binding)
-            self._echo = None
-            self._ask = False
-            self._unmet = 0
-            if window is None:
-                ctx.window = window = Window(self.limits.window)
-                window.begin(number)
-        return inner, binding
+        outer = self.bind(ctx, outer, piv)
+        if ctx.window is not None:
+            ctx.window.accept(int.from_bytes(piv, "big"))
+        if ctx.window is None or self._ask:
+            self._echoed(ctx, inner, outer)
+        return inner, outer
+
+    # Appendix B.1.2: is the request younger than our last start?
+    def _echoed(self, ctx, inner, binding):
+        if self._echo is None or inner.opt(_ECHO, b"") != self._echo:
+            self._challenge(binding)
+        self._echo = None
+        self._ask = False
+        self._unmet = 0
+        if ctx.window is None:
+            ctx.window = Window(self.limits.window)
+            ctx.window.begin(int.from_bytes(binding.piv, "big"))
 
     def bind(self, ctx, outer, piv):
         """The binding of a request that was verified under ctx."""
@@ -375,9 +380,9 @@ class Account(Rederiving):
             nonce = ctx.nonce(False, piv)
             option = b""
         binding.own = True  # before the nonce is used, whatever comes of it
-        outer = seal(
-            ctx, msg, _CONTENT if binding.fetch else _CHANGED, option, nonce, ctx.aad(False, piv)
-        )
+        # As seal(); here it takes no frame of its own.
+        outer = wrap(ctx.tag_len, msg, _CONTENT if binding.fetch else _CHANGED, option)
+        ctx.seal(nonce, outer.payload, len(outer.payload) - ctx.tag_len, ctx.aad(False, piv))
         if binding.nonce is not None:
             ctx.wipe()  # made for this message alone
         self.counters["sealed"] += 1

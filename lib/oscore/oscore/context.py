@@ -4,6 +4,10 @@
 
 from .window import Window
 
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+bytearray = bytearray
+
 # Tests put a function (key, nonce, sealed) here to see each use of a sender key.
 on_seal = None
 
@@ -149,12 +153,10 @@ class Context:
     def aad(self, ours, piv):
         """The Enc_structure (section 5.4) of a request that we (True) or the peer made
         under that Partial IV, and of all responses to it. It lasts until the next call."""
-        aads = self._aads[ours]
         n = len(piv)
-        aad = aads[n]
+        aad = self._aads[ours][n]
         if aad is None:
-            external = aads[0] + bstr(piv) + b"\x40"
-            aad = aads[n] = bytearray(b"\x83\x68Encrypt0\x40" + bstr(external))
+            aad = self._make_aad(self._aads[ours], piv)
         i = len(aad) - 1
         while n:
             i -= 1
@@ -162,13 +164,21 @@ class Context:
             aad[i] = piv[n]
         return aad
 
+    def _make_aad(self, aads, piv):
+        external = aads[0] + bstr(piv) + b"\x40"
+        aad = aads[len(piv)] = bytearray(b"\x83\x68Encrypt0\x40" + bstr(external))
+        return aad
+
     def seal(self, nonce, buf, length, aad):
         """Seal buf[0:length] in place; returns the new length. buf has room for the tag."""
         self.sealed += 1
-        end = self._sender.encrypt_into(nonce, buf, length, aad)
+        length = self._sender.encrypt_into(nonce, buf, length, aad)
         if on_seal is not None:
-            on_seal(bytes(self.sender_key), bytes(nonce), bytes(memoryview(buf)[:end]))
-        return end
+            self._seen(nonce, memoryview(buf)[:length])
+        return length
+
+    def _seen(self, nonce, sealed):
+        on_seal(bytes(self.sender_key), bytes(nonce), bytes(sealed))
 
     def open(self, nonce, buf, length, aad):
         """Open buf[0:length] in place; returns the new length. Raises what the AEAD

@@ -4,8 +4,14 @@
 
 from micropython import const
 
-from coap.message import Message, FormatError, body_len, decode_body, encode_body
+from coap.message import Message, FormatError, body_len, encode_body, read_body
 from coap.message import uint_bytes
+
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+bytes = bytes
+bytearray = bytearray
+memoryview = memoryview
 
 # Options of class U that only stand outside (section 4.1, figure 5; Hop-Limit: RFC 8768).
 # The rest is of class E: inside, and what stands outside is ignored. Observe is both:
@@ -20,6 +26,8 @@ _PROXY_URI = const(35)
 _PROXY_SCHEME = const(39)
 _OUTSIDE = (_URI_HOST, _OBSERVE, _URI_PORT, _OSCORE, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME)
 _ONLY_OUTSIDE = (_URI_HOST, _URI_PORT, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME)
+# A bit for each of _OUTSIDE below 17
+_OUTSIDE_BITS = const(0x102C8)
 
 _KID = const(0x08)
 _KID_CONTEXT = const(0x10)
@@ -42,35 +50,33 @@ def encode_option(piv=b"", kid=None, kid_context=None):
 def decode_option(value):
     """(piv, kid, kid_context) of an OSCORE option, each bytes, or None where it is not
     there. Raises ValueError for whatever section 6.1 does not allow."""
-    n = len(value)
-    if not n:
+    if not len(value):
         return None, None, None
     value = bytes(value)
     flags = value[0]
     if not flags or flags & 0xE0:  # an extension, or no flag: then it were empty
         raise ValueError("flags")
-    piv = kid = kid_context = None
-    pos = 1
-    size = flags & 7
-    if size:
-        pos = 1 + size
-        # 6 and 7 are reserved, and a Partial IV is written without leading zeros
-        if size > 5 or pos > n or (size > 1 and not value[1]):
-            raise ValueError("partial IV")
-        piv = value[1:pos]
+    pos = 1 + (flags & 7)
+    # 6 and 7 are reserved, and a Partial IV is written without leading zeros
+    if pos > 6 or pos > len(value) or (pos > 2 and not value[1]):
+        raise ValueError("partial IV")
     if flags & _KID_CONTEXT:
-        if pos == n:
-            raise ValueError("kid context")
-        end = pos + 1 + value[pos]
-        if end > n:
-            raise ValueError("kid context")
-        kid_context = value[pos + 1 : end]
-        pos = end
-    if flags & _KID:
-        kid = value[pos:]
-    elif pos != n:
+        return _with_context(value, flags, pos)
+    if not flags & _KID and pos != len(value):
         raise ValueError("length")
-    return piv, kid, kid_context
+    return value[1:pos] or None, value[pos:] if flags & _KID else None, None
+
+
+def _with_context(value, flags, pos):
+    if pos == len(value):
+        raise ValueError("kid context")
+    end = pos + 1 + value[pos]
+    if end > len(value):
+        raise ValueError("kid context")
+    if not flags & _KID and end != len(value):
+        raise ValueError("length")
+    kid = value[end:] if flags & _KID else None
+    return value[1 : 1 + (flags & 7)] or None, kid, value[pos + 1 : end]
 
 
 def option_of(outer):
@@ -104,33 +110,58 @@ def _divide(msg, outer, whole_uri):
     return inner
 
 
-def seal(ctx, msg, code, option, nonce, aad, whole_uri=True):
+def _special(options):
+    # Whether one of the options stands outside, or does not belong inside.
+    for number in options:
+        number = number[0]
+        if number < 17 and _OUTSIDE_BITS >> number & 1 or 34 < number < 40:
+            return True
+    return False
+
+
+# Cut small, so that frames are not allocated on the heap: see coap's codec.py.
+
+
+def wrap(room, msg, code, option):
+    """What seal() returns, but not sealed yet: the payload is the plain text and room bytes
+    for the tag."""
+    outer = Message(code)
+    if not _special(msg.options):
+        outer.options.append((_OSCORE, option))
+        outer.payload = _plain(msg.code, msg.options, msg.payload, room)
+        return outer
+    return _wrap_divided(outer, room, msg, option)
+
+
+def _wrap_divided(outer, room, msg, option):
+    inner = _divide(msg, outer, True)
+    if inner is None:
+        from .proxy import split
+
+        msg = split(msg)
+        outer.options = []
+        inner = _divide(msg, outer, False)
+    outer.add(_OSCORE, option)
+    outer.payload = _plain(msg.code, inner, msg.payload, room)
+    return outer
+
+
+def _plain(code, options, payload, room):
+    buf = bytearray(1 + body_len(options, payload) + room)
+    buf[0] = code
+    encode_body(options, payload, buf, 1)
+    return buf
+
+
+def seal(ctx, msg, code, option, nonce, aad):
     """The outer message, without type, message ID and token, with msg sealed in it.
 
     code: outer code (section 4.2); option: value of the OSCORE option. One buffer is
-    allocated, which becomes the payload. whole_uri: False once a Proxy-Uri has been split.
+    allocated, which becomes the payload.
     Raises ValueError for a msg that has an OSCORE option or a Proxy-Uri that cannot be split.
     """
-    outer = Message(code)
-    inner = msg.options
-    for pair in inner:
-        number = pair[0]
-        if number < 17 and number in _OUTSIDE or 34 < number < 40:
-            inner = _divide(msg, outer, whole_uri)
-            if inner is None:
-                from .proxy import split
-
-                return seal(ctx, split(msg), code, option, nonce, aad, False)
-            outer.add(_OSCORE, option)
-            break
-    else:
-        outer.options.append((_OSCORE, option))
-    payload = msg.payload
-    buf = bytearray(1 + body_len(inner, payload) + ctx.tag_len)
-    buf[0] = msg.code
-    # The tag's room is behind what encode_body writes.
-    ctx.seal(nonce, buf, encode_body(inner, payload, buf, 1), aad)
-    outer.payload = buf
+    outer = wrap(ctx.tag_len, msg, code, option)
+    ctx.seal(nonce, outer.payload, len(outer.payload) - ctx.tag_len, aad)
     return outer
 
 
@@ -143,29 +174,36 @@ def unseal(ctx, outer, nonce, aad, piv):
     Raises what the AEAD raises for a wrong tag, FormatError for what is inside after it
     was verified.
     """
-    sealed = outer.payload
-    n = len(sealed)
-    if n <= ctx.tag_len:
+    if len(outer.payload) <= ctx.tag_len:
         raise ValueError("too short")
-    buf = bytearray(sealed)
-    n = ctx.open(nonce, buf, n, aad)
-    code = buf[0]
-    request = outer.code < 32
+    nonce = _opened(ctx, outer.payload, nonce, aad)
+    nonce = _inside(outer, nonce)
+    if _special(nonce.options):
+        _unite(nonce, outer, piv)
+    if len(outer.options) > 1 and outer.code < 32:
+        _bring_in(nonce, outer)
+    return nonce
+
+
+def _opened(ctx, sealed, nonce, aad):
+    sealed = bytearray(sealed)
+    aad = ctx.open(nonce, sealed, len(sealed), aad)
+    return memoryview(sealed)[:aad]
+
+
+def _inside(outer, view):
     # A request inside a request, a response inside a response: nothing else.
-    if not 0 < code < 32 if request else not 64 <= code < 192:
+    if not 0 < view[0] < 32 if outer.code < 32 else not 64 <= view[0] < 192:
         raise FormatError("code")
-    inner = Message(code, outer.type, outer.mid, outer.token)
-    inner.options, inner.payload = decode_body(memoryview(buf)[:n], 1)
-    for pair in inner.options:
-        number = pair[0]
-        if number < 17 and number in _OUTSIDE or 34 < number < 40:
-            _unite(inner, outer, piv)
-            break
-    if request and len(outer.options) > 1:
-        for number, value in outer.options:
-            if number in _ONLY_OUTSIDE:
-                inner.add(number, value)
+    inner = Message(view[0], outer.type, outer.mid, outer.token)
+    inner.payload = read_body(view, 1, inner.options.append)
     return inner
+
+
+def _bring_in(inner, outer):
+    for number, value in outer.options:
+        if number in _ONLY_OUTSIDE:
+            inner.add(number, value)
 
 
 # What stands inside though it belongs outside, and Observe.
