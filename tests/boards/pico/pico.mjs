@@ -6,6 +6,8 @@ import { Simulator, USBCDC } from './library.mjs';
 const FLASH = 0x10000000;
 const SRAM = 0x20000000;
 const WATCHDOG = 0x40058;
+const ROSC = 0x40060;
+const RANDOMBIT = 0x1c;
 const SCRATCH = 8;
 const CYCLE_NS = 8; // 125 MHz
 const ERASE_NS = 45e6; // a sector of 4 KB
@@ -68,6 +70,10 @@ export class Pico {
       else if (code === 0x82) this.#program(mcu);
       else this.onFault(`breakpoint ${code} at ${mcu.core.PC.toString(16)}`);
     };
+    // os.urandom draws from the ring oscillator, which rp2040js does not have: always 1.
+    const rosc = mcu.peripherals[ROSC];
+    const read = rosc.readUint32.bind(rosc);
+    rosc.readUint32 = (offset) => (offset === RANDOMBIT ? +(Math.random() < 0.5) : read(offset));
     const watchdog = mcu.peripherals[WATCHDOG];
     if (this.scratch) {
       watchdog.scratchData.set(this.scratch);
