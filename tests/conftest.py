@@ -85,7 +85,7 @@ class BoardItem(pytest.Item):
         self.heap, self.line = heap, line
 
     def runtest(self):
-        done = Micropython().run(RUNNER, self.path, self.name, heap=self.heap, timeout=110)
+        done = Micropython().run(RUNNER, self.path, self.name, heap=self.heap, timeout=290)
         sys.stdout.write(done.stdout)
         if done.returncode == 77:
             from needs import skip

@@ -111,6 +111,7 @@ class Device:
         if self.process.poll() is None:
             self.process.send_signal(how)
         code = self.process.wait(20)
+        self._reader.join()
         self.process = None
         return code
 

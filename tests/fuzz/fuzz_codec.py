@@ -178,9 +178,10 @@ class Cbor:
 
 
 def plainest(obj):
-    """What can be compared: dicts have no order under MicroPython, and NaN is no NaN."""
+    """What can be compared: dicts have no order under MicroPython, and NaN, which may be a key
+    more than once, is no NaN."""
     if isinstance(obj, dict):
-        return sorted([(cbor.dumps(key), plainest(obj[key])) for key in obj], key=lambda pair: pair[0])
+        return sorted([repr((cbor.dumps(key), plainest(value))) for key, value in obj.items()])
     if isinstance(obj, list):
         return [plainest(item) for item in obj]
     if isinstance(obj, cbor.CBORTag):
