@@ -302,6 +302,20 @@ def test_none_is_no_associated_data():
     equal(a.decrypt(_NONCE, a.encrypt(_NONCE, b"", None), b""), b"")
 
 
+def test_wiped():
+    """The key that was given stays the caller's; our copy, and viper's round keys, go."""
+    for source in (_viper(), None):
+        key = bytearray(_KEY_1)
+        a = aesccm.AESCCM(key, 8, aes=source)
+        sealed = a.encrypt(bytes(13), b"text", b"")
+        a.wipe()
+        equal(bytes(key), bytes(_KEY_1))
+        equal(bytes(a._state[3]), bytes(16))
+        if source:
+            assert not any(a._state[4].key)
+        assert aesccm.AESCCM(key, 8).encrypt(bytes(13), b"text", b"") == sealed
+
+
 def test_argument_names():
     a = aesccm.AESCCM(key=_KEY_1, tag_length=8)
     sealed = a.encrypt(nonce=_NONCE, data=b"text", associated_data=b"aad")

@@ -517,9 +517,11 @@ def test_wiped_account_does_nothing():
     client, server = pair()
     outer, binding = client.seal_request(get("a"))
     _, answer = serve(server, wire(outer))
-    key = client.ctx.sender_key
+    ctx = client.ctx
+    aeads = ctx._sender, ctx._recipient
     client.wipe()
-    equal(bytes(key), bytes(16))
+    for key in (ctx.sender_key, ctx.recipient_key, aeads[0]._state[3], aeads[1]._state[3]):
+        equal(bytes(key), bytes(16))
     raises(m.Error, client.seal_request, get("a"))
     raises(m.SecurityError, client.open_response, answer, binding)
     raises(m.SecurityError, client.open_request, wire(server.seal_request(get("a"))[0]))

@@ -374,7 +374,7 @@ class AESCCM:
                 from . import viper as aes
         if _work is None:
             _work_area(aes)
-        key = bytes(key)
+        key = bytearray(key)  # a copy, which wipe() can overwrite
         form = tag_length << 16 | (tag_length - 2) << 10
         ecb = aes.aes(key, _ECB)
         self._state = (tag_length, form, aes.aes, key, ecb, _work) + _views
@@ -383,6 +383,15 @@ class AESCCM:
             self._state += (aes.tables(), aes.crypt_blocks, ecb.key, _MAC + _size)
         else:
             self._state += (None,)
+
+    def wipe(self):
+        """Overwrite the key; the object is of no use afterwards.
+
+        What cryptolib keeps of it is out of reach until its memory is used again.
+        """
+        for area in (self._state[3], getattr(self._state[4], "key", b"")):
+            for i in range(len(area)):
+                area[i] = 0
 
     def encrypt(self, nonce, data, associated_data):
         """Seal data; returns the cipher text followed by the tag, as bytes.
