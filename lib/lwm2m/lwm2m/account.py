@@ -6,7 +6,7 @@ from coap.message import Message, Error, INTERNAL
 from .registration import Registration
 from .reporting import Reporting
 from .server import HIDDEN, DEFAULT_FORMAT
-from .session import Session, earlier
+from .session import Session, before, earlier
 
 
 class Account(Session):
@@ -53,6 +53,11 @@ class Account(Session):
     def detach(self):
         super().detach()
         self.reporting.clear()
+
+    def stirred(self, until):
+        if self.hook and self.hook.generation != self._generation:
+            return True
+        return before(self.reporting.wake, until) or super().stirred(until)
 
     def poll(self, now):
         r = self.registration

@@ -27,8 +27,10 @@ _LEAVE_MS = const(10000)
 # in the driver is tried again, in ms.
 _REPEAT_MS = const(60000)
 _FAULT_MS = const(1000)
-# Datagrams taken in one go before the others have their turn.
+# Datagrams taken in one go from a session, before the others have their turn.
 _BURST = const(8)
+# How long a socket is left alone that is readable and has nothing to read, in ms.
+_TROUBLE_MS = const(20)
 
 
 def printable(text):
@@ -417,17 +419,23 @@ class Client:
 
     async def _receive(self, account, transport):
         # The one task that reads this socket.
+        n = self.params.max_datagram + 1  # so that a longer one is seen as such
+        # A transport with a session of its own may hold more than it is readable for.
+        burst = _BURST if hasattr(transport, "poll") else 1
         while account.transport is transport:
             await readable(transport.sock)
-            for _ in range(_BURST):
-                # One byte more than is taken, so that a longer one is seen as such.
-                got = transport.recvfrom(self.params.max_datagram + 1)
+            for _ in range(burst):
+                got = transport.recvfrom(n)
                 if got is None:
                     break
                 account.receive(got[0], got[1], self.now())
                 if account.transport is not transport:
                     return
-            self.kick()
+            if got is None and burst == 1:
+                # A socket in trouble is readable all the time.
+                await asyncio.sleep_ms(_TROUBLE_MS)
+            elif self._stop or self._leaving or account.stirred(self._until):
+                self.kick()
 
     def stop(self):
         """De-register everywhere and let run() return."""

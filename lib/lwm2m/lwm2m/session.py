@@ -28,6 +28,11 @@ def earlier(a, b):
     return a if b is None or a < b else b
 
 
+def before(a, b):
+    """Whether time a is earlier than b, None meaning never."""
+    return a is not None and (b is None or a < b)
+
+
 class Session:
     """Base of Account and of BootstrapAccount.
 
@@ -63,6 +68,7 @@ class Session:
         self._reported = None
         self._tend = None  # the transport's poll(), where it has a session of its own
         self._unanswered = False
+        self._heard = 0  # responses, and refused messages, that poll() has seen
 
     def say(self, text):
         self.client.say(self, text)
@@ -74,6 +80,7 @@ class Session:
         self.transport = transport
         self._tend = getattr(transport, "poll", None)
         self._unanswered = False
+        self._heard = 0
         self.peer = peer
         self.endpoint = Endpoint(
             transport.sendto,
@@ -93,6 +100,21 @@ class Session:
         """A datagram came in; never raises."""
         if self.endpoint:
             self.endpoint.receive(data, peer, now)
+
+    def stirred(self, until):
+        """Whether poll() is needed before until, after what was received. A server's request
+        is over with its answer; most are."""
+        endpoint = self.endpoint
+        if endpoint is None or self._after or self._tend:
+            return True
+        heard = endpoint.counters.responses + endpoint.counters.refused
+        if heard != self._heard:
+            self._heard = heard
+            return True
+        if self.pending is None and self.machine.asked is None:
+            if before(self.machine.wake, until):
+                return True
+        return before(endpoint.next_wakeup(), until)
 
     def poll(self, now):
         """Do what is due; the time of the next wake-up, or None."""
