@@ -9,6 +9,10 @@ import cbor
 
 from cbor import CBOREncodeError, CBORSimpleValue, CBORTag
 
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+isinstance = isinstance
+
 _UINT = const(0x00)
 _NINT = const(0x20)
 _BYTES = const(0x40)
@@ -118,10 +122,12 @@ class Writer:
 
     def raw(self, data):
         """Bytes that are CBOR already."""
-        n = len(data)
-        pos = self._room(n)
-        self.buf[pos : pos + n] = data
-        self.pos = pos + n
+        pos = self.pos
+        end = pos + len(data)
+        if end > self.limit:
+            self._room(len(data))
+        self.buf[pos:end] = data
+        self.pos = end
 
     def uint(self, v):
         """An unsigned integer below 2 ** 64."""
@@ -139,9 +145,9 @@ class Writer:
     def _string(self, major, data):
         n = len(data)
         self._head(major, n, n)
-        pos = self.pos
-        self.buf[pos : pos + n] = data
-        self.pos = pos + n
+        n += self.pos
+        self.buf[self.pos : n] = data
+        self.pos = n
 
     def bytes(self, data):
         """A byte string: bytes, bytearray or memoryview of bytes."""
@@ -190,17 +196,17 @@ class Writer:
 
     def array(self, n=-1):
         """The head of an array of n elements, or of one that end() closes."""
-        self._begin(_ARRAY, n)
+        if n >= 0:
+            self._head(_ARRAY, n)
+        else:
+            self._byte(_ARRAY | 31)
 
     def map(self, n=-1):
         """The head of a map of n pairs, or of one that end() closes."""
-        self._begin(_MAP, n)
-
-    def _begin(self, major, n):
         if n >= 0:
-            self._head(major, n)
+            self._head(_MAP, n)
         else:
-            self._byte(major | 31)
+            self._byte(_MAP | 31)
 
     def begin_bytes(self):
         """Begin a byte string of pieces: bytes() for each, then end()."""

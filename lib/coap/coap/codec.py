@@ -272,7 +272,7 @@ def body_len(options, payload, skip=()):
     if n:
         n += 1
     if skip:
-        options = [o for o in options if o[0] not in skip]
+        options = _without(options, skip)
     last = i = 0
     while i < len(options):
         last = options[i][0] - last
@@ -285,6 +285,11 @@ def body_len(options, payload, skip=()):
         last = options[i][0]
         i += 1
     return n
+
+
+def _without(options, skip):
+    # Where it is needed this would put skip into a cell on the heap, at each call.
+    return [o for o in options if o[0] not in skip]
 
 
 def pack(msg, kind, mid, token):
@@ -313,7 +318,7 @@ def encode_body(options, payload, buf, pos, skip=()):
     Raises ValueError where it does not fit or options do not ascend.
     """
     if skip:
-        options = [o for o in options if o[0] not in skip]
+        options = _without(options, skip)
     pos = _options(options, buf, pos)
     skip = len(payload)
     if skip:

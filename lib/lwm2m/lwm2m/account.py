@@ -110,7 +110,7 @@ class Account(Session):
             self.client.bootstrap()
 
     def handle(self, request, responder):
-        return self.client.dispatcher.handle(request, self, responder, self.client.now())
+        return self.client.dispatcher.handle(request, self, responder, self.endpoint.now)
 
     # --- observations
 
@@ -131,6 +131,7 @@ class Account(Session):
                 msg = self.client.dispatcher.composite(observation.paths, observation.accept)
             else:
                 msg = self.client.dispatcher.content(observation.path, observation.accept)
+            msg.payload = bytes(msg.payload)  # it may have to wait
         except Error as e:
             msg = Message(e.code)
         except Exception as e:  # of what the application reads

@@ -3,13 +3,17 @@
 # OMA LwM2M Core 1.2.2, sections 6.2 (resource model) and 6.3 (operations)
 
 from micropython import const
-from coap.message import (
-    Error,
-    BAD_REQUEST,
-    NOT_FOUND,
-    METHOD_NOT_ALLOWED,
-    INTERNAL,
-)
+from coap.message import Error
+
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+getattr = getattr
+callable = callable
+
+_BAD_REQUEST = const(0x80)
+_NOT_FOUND = const(0x84)
+_METHOD_NOT_ALLOWED = const(0x85)
+_INTERNAL = const(0xA0)
 
 # A row of a table: (resource ID, flags, type, name). Rows ascend by resource
 # ID. The name is an attribute of the instance: a field, a property, or, for E,
@@ -164,14 +168,14 @@ class Model:
         """Entry of an object. Error 4.04 when there is none."""
         entry = self.objects.get(oid)
         if entry is None:
-            raise Error(NOT_FOUND)
+            raise Error(_NOT_FOUND)
         return entry
 
     def instance(self, oid, iid):
         """An instance. Error 4.04 when it is not there."""
         instance = self.object(oid).instances.get(iid)
         if instance is None:
-            raise Error(NOT_FOUND)
+            raise Error(_NOT_FOUND)
         return instance
 
     def instances(self, oid):
@@ -183,7 +187,7 @@ class Model:
         """Row of a resource of a path of 3 or 4 IDs. Error 4.04 when the object has none."""
         row = find(self.object(path[0]).cls.TABLE, path[2])
         if row is None:
-            raise Error(NOT_FOUND)
+            raise Error(_NOT_FOUND)
         return row
 
     def typeof(self, oid, rid):
@@ -233,22 +237,10 @@ class Model:
         is not there, 4.05 when it is one resource that cannot be read.
         """
         if len(path) > 2:
-            instance = self.instance(path[0], path[1])
-            row = find(instance.TABLE, path[2])
-            if row is None:
-                raise Error(NOT_FOUND)
-            if not (row[1] & R or anyway):
-                raise Error(METHOD_NOT_ALLOWED)
-            value = self.value(instance, row)
-            if value is None:
-                raise Error(NOT_FOUND)
-            if len(path) == 4:
-                if not row[1] & MULTI or path[3] not in value:
-                    raise Error(NOT_FOUND)
-                return [(path, row[2], value[path[3]])]
-            nodes = []
-            _put(nodes, path, row, value)
-            return nodes
+            return self._read_resource(path, anyway)
+        return self._read_below(path, anyway)
+
+    def _read_below(self, path, anyway):
         nodes = []
         if len(path) == 2:
             self._read_instance(nodes, self.instance(path[0], path[1]), anyway)
@@ -257,6 +249,33 @@ class Model:
             for instance in self.instances(path[0]):
                 self._read_instance(nodes, instance, anyway)
         return nodes
+
+    def _read_resource(self, path, anyway):
+        instance = self.objects.get(path[0])
+        if instance is None:
+            raise Error(_NOT_FOUND)
+        instance = instance.instances.get(path[1])
+        if instance is None:
+            raise Error(_NOT_FOUND)
+        row = find(instance.TABLE, path[2])
+        if row is None:
+            raise Error(_NOT_FOUND)
+        if not (row[1] & R or anyway):
+            raise Error(_METHOD_NOT_ALLOWED)
+        value = self.value(instance, row)
+        if value is None:
+            raise Error(_NOT_FOUND)
+        if not row[1] & MULTI:
+            if len(path) == 4:
+                raise Error(_NOT_FOUND)
+            return [(path, row[2], value)]
+        if len(path) == 4:
+            if path[3] not in value:
+                raise Error(_NOT_FOUND)
+            return [(path, row[2], value[path[3]])]
+        instance = []
+        _put(instance, path, row, value)
+        return instance
 
     def _read_instance(self, nodes, instance, anyway):
         for row in instance.TABLE:
@@ -283,11 +302,11 @@ class Model:
             if len(path) > 2:
                 row = find(instance.TABLE, path[2])
                 if row is None:
-                    raise Error(NOT_FOUND)
+                    raise Error(_NOT_FOUND)
                 if not row[1] & E:
                     value = self.value(instance, row)
                     if value is None or (len(path) == 4 and not (row[1] & MULTI and path[3] in value)):
-                        raise Error(NOT_FOUND)
+                        raise Error(_NOT_FOUND)
 
     # --- Write
 
@@ -299,7 +318,7 @@ class Model:
         read-only. Errors: 4.04, 4.05, 4.00.
         """
         if len(path) < 2:
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         instance = self.instance(path[0], path[1])
         self.apply(self.plan(instance, path, records, replace, anyway), origin)
 
@@ -310,14 +329,14 @@ class Model:
         if level > 2:
             row = find(table, path[2])
             if row is None:
-                raise Error(NOT_FOUND)
+                raise Error(_NOT_FOUND)
             if row[1] & E or not (row[1] & W or anyway):
-                raise Error(METHOD_NOT_ALLOWED)
+                raise Error(_METHOD_NOT_ALLOWED)
             if level == 4:
                 if not row[1] & MULTI or path[3] not in (self.value(instance, row) or {}):
-                    raise Error(NOT_FOUND)
+                    raise Error(_NOT_FOUND)
             if not records:
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
         # Resources that the payload does not know keep their order of the table,
         # so that a write is applied the same way however it was ordered.
         new = {}
@@ -325,18 +344,18 @@ class Model:
             if value is None:
                 continue  # an instance named without resources
             if where[0] != instance.OID or where[1] not in (None, instance.iid):
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             row = find(table, where[2])
             if row is None:
                 if level > 2:
-                    raise Error(NOT_FOUND)
+                    raise Error(_NOT_FOUND)
                 continue
             if row[1] & E or not (row[1] & W or anyway):
-                raise Error(METHOD_NOT_ALLOWED)
+                raise Error(_METHOD_NOT_ALLOWED)
             rid = where[2]
             if not row[1] & MULTI:
                 if len(where) == 4 or isinstance(value, dict):
-                    raise Error(BAD_REQUEST)
+                    raise Error(_BAD_REQUEST)
                 new[rid] = value
                 continue
             if rid not in new:
@@ -347,9 +366,9 @@ class Model:
             elif len(where) == 4:
                 new[rid][where[3]] = value
             else:
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             if len(new[rid]) > MAX_RESOURCE_INSTANCES:
-                raise Error(INTERNAL)
+                raise Error(_INTERNAL)
         changes = []
         for row in table:
             if row[0] in new:
@@ -377,7 +396,7 @@ class Model:
             for instance, row, old in reversed(done):
                 setattr(instance, row[3], old)
             if isinstance(e, (ValueError, AttributeError)):
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             raise
         for instance, row, _ in done:
             self.touched((instance.OID, instance.iid, row[0]), origin)
@@ -392,19 +411,19 @@ class Model:
         """
         entry = self.object(oid)
         if not (entry.cls.CREATE or (anyway and (entry.cls.MULTIPLE or not entry.instances))):
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         if len(entry.instances) >= MAX_INSTANCES:
-            raise Error(INTERNAL)
+            raise Error(_INTERNAL)
         if iid is None:
             iid = self.free_iid(entry)
         elif iid in entry.instances or not 0 <= iid <= _MAX_ID:
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
         instance = entry.cls()
         instance.iid = iid
         self.apply(self.plan(instance, (oid, iid), records, False, anyway), origin)
         for row in instance.TABLE:
             if row[1] & MANDATORY and not row[1] & E and self.value(instance, row) is None:
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
         self.add(instance, iid)
         self.touched((oid, iid), origin)
         return iid
@@ -412,10 +431,10 @@ class Model:
     def delete(self, path, origin=None, anyway=False):
         """Delete an instance. Errors: 4.04, 4.05 when it must stay."""
         if len(path) != 2:
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         self.instance(path[0], path[1])
         if not (self.objects[path[0]].cls.CREATE or anyway):
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         self.remove(path[0], path[1])
         self.touched(path, origin)
 
@@ -428,16 +447,16 @@ class Model:
         instance = self.instance(path[0], path[1])
         row = find(instance.TABLE, path[2])
         if row is None:
-            raise Error(NOT_FOUND)
+            raise Error(_NOT_FOUND)
         if not row[1] & E:
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         method = getattr(instance, row[3], None)
         if method is None:
-            raise Error(NOT_FOUND)
+            raise Error(_NOT_FOUND)
         try:
             return method(arguments)
         except ValueError:
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
 
     # --- link lists
 

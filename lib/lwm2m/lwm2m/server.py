@@ -6,6 +6,10 @@ from micropython import const
 from coap.message import Message, Error, uint_bytes
 from .formats import get, link
 
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+int = int
+
 _GET = const(1)
 _POST = const(2)
 _PUT = const(3)
@@ -46,18 +50,18 @@ _MAX_ARGUMENTS = const(10)
 def path_of(msg):
     """Path of a request as a tuple of up to 4 IDs. Error 4.04 for anything else."""
     path = []
-    for option in msg.options:
-        if option[0] == _URI_PATH:
-            value = option[1]
-            if len(value) == 1:
-                number = value[0] - 48
-                if not 0 <= number <= 9:
+    for n in msg.options:
+        if n[0] == _URI_PATH:
+            n = n[1]
+            if len(n) == 1:
+                n = n[0] - 48
+                if not 0 <= n <= 9:
                     raise Error(_NOT_FOUND)
-            elif not len(value) and not path:
+            elif not len(n) and not path:
                 continue  # "/" may come as one empty segment
             else:
-                number = _number(value)
-            path.append(number)
+                n = _number(n)
+            path.append(n)
     if len(path) > 4:
         raise Error(_NOT_FOUND)
     return tuple(path)
@@ -72,6 +76,17 @@ def _number(value):
     if not number or number > 65534 or value[0] == 48:
         raise Error(_NOT_FOUND)
     return number
+
+
+def _accept_of(options):
+    # The content format that a Read asks for, None where it is an Observe too.
+    accept = DEFAULT_FORMAT
+    for option in options:
+        if option[0] == _OBSERVE:
+            return None
+        if option[0] == _ACCEPT:
+            accept = int.from_bytes(option[1], "big")
+    return accept
 
 
 def queries_of(msg):
@@ -122,9 +137,26 @@ class Dispatcher:
     def __init__(self, model, max_payload=1024):
         self.model = model
         self.buf = bytearray(max_payload)
+        self._view = memoryview(self.buf)
 
     def handle(self, request, account, responder, now):
         """Answer one request of an account: a Message; Error for what is refused."""
+        # Reads apart: cut small, their frames are not on the heap (see coap's codec.py).
+        return (
+            request.code == _GET
+            and self._read(request)
+            or self._operate(request, account, responder, now)
+        )
+
+    def _read(self, request):
+        # The answer to a plain Read, None to what is more, or is refused.
+        accept = _accept_of(request.options)
+        if accept is not None and accept != _LINK_FORMAT:
+            path = path_of(request)
+            if path and path[0] not in HIDDEN:
+                return self.content(path, accept)
+
+    def _operate(self, request, account, responder, now):
         path = path_of(request)
         code = request.code
         if not path:
@@ -155,24 +187,19 @@ class Dispatcher:
     def _get(self, request, path, account, responder, now):
         if not path:
             raise Error(_METHOD_NOT_ALLOWED)
-        accept = observe = None
-        for option in request.options:
-            number = option[0]
-            if number == _ACCEPT:
-                accept = int.from_bytes(option[1], "big")
-            elif number == _OBSERVE:
-                observe = int.from_bytes(option[1], "big")
+        accept = request.uint(_ACCEPT)
         if accept == _LINK_FORMAT:
             return self._discover(request, path, account)
         response = self.content(path, accept)
-        if observe == 0:
+        if request.uint(_OBSERVE) == 0:
             handle = responder.observe()
             if handle is not None:  # None: no room, so it is answered as a Read
                 account.observe(path, None, accept, handle, now)
         return response
 
     def content(self, path, accept):
-        """2.05 with what a Read of path gives. accept: a content format, None for the default."""
+        """2.05 with what a Read of path gives. accept: a content format, None for the default.
+        The payload is a view into the output buffer: it has to be used, or copied, at once."""
         return self._encoded(path, self.model.read(path), accept)
 
     def composite(self, paths, accept):
@@ -199,7 +226,7 @@ class Dispatcher:
             n = fmt.encode(path, nodes, self.buf)
         except ValueError:
             raise Error(_INTERNAL)
-        return Message(_CONTENT, 0, 0, b"", self.buf[:n], [(_CONTENT_FORMAT, uint_bytes(ct))])
+        return Message(_CONTENT, 0, 0, b"", self._view[:n], [(_CONTENT_FORMAT, uint_bytes(ct))])
 
     # --- composite operations
 

@@ -270,9 +270,10 @@ class Account(Rederiving):
             self.fail("unknown", _UNAUTHORIZED)
         replayed = False
         failed = known = None
-        for ctx in (self._pending, self.ctx):
-            if ctx is None:
-                continue
+        following = self._pending or self.ctx
+        while following is not None:
+            ctx = following
+            following = None if ctx is self.ctx else self.ctx
             own = ctx.id_context
             if kid_context is not None and kid_context != own:
                 if own is None or unbstr(kid_context) != own:

@@ -48,11 +48,10 @@ def encode_option(piv=b"", kid=None, kid_context=None):
 
 
 def decode_option(value):
-    """(piv, kid, kid_context) of an OSCORE option, each bytes, or None where it is not
-    there. Raises ValueError for whatever section 6.1 does not allow."""
+    """(piv, kid, kid_context) of an OSCORE option, each None where it is not there: bytes, but
+    kid is a view where value is. Raises ValueError for whatever section 6.1 does not allow."""
     if not len(value):
         return None, None, None
-    value = bytes(value)
     flags = value[0]
     if not flags or flags & 0xE0:  # an extension, or no flag: then it were empty
         raise ValueError("flags")
@@ -64,7 +63,8 @@ def decode_option(value):
         return _with_context(value, flags, pos)
     if not flags & _KID and pos != len(value):
         raise ValueError("length")
-    return value[1:pos] or None, value[pos:] if flags & _KID else None, None
+    piv = bytes(value[1:pos]) if pos > 1 else None
+    return piv, value[pos:] if flags & _KID else None, None
 
 
 def _with_context(value, flags, pos):
@@ -75,8 +75,8 @@ def _with_context(value, flags, pos):
         raise ValueError("kid context")
     if not flags & _KID and end != len(value):
         raise ValueError("length")
-    kid = value[end:] if flags & _KID else None
-    return value[1 : 1 + (flags & 7)] or None, kid, value[pos + 1 : end]
+    piv = bytes(value[1 : 1 + (flags & 7)]) if flags & 7 else None
+    return piv, value[end:] if flags & _KID else None, bytes(value[pos + 1 : end])
 
 
 def option_of(outer):

@@ -6,6 +6,9 @@ from cbor import CBORDecodeError, Reader, Writer
 from micropython import const
 from . import value as v
 
+# Found at once, and not after a search in vain among the names of this module.
+isinstance = isinstance
+
 CT = 60
 NAME = "CBOR"
 

@@ -8,6 +8,9 @@ from . import senml
 from . import value as v
 from .cbor import read, write
 
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+
 CT = 112
 NAME = "SENML_CBOR"
 
@@ -20,32 +23,37 @@ _OBJLNK = const(7)
 _TEXT = const(3)  # major types
 _TAG = const(6)
 
+# As value.name(), in bytes, which are not looked for among the interned strings.
+_NAMES = (b"", b"/%d", b"/%d/%d", b"/%d/%d/%d", b"/%d/%d/%d/%d")
+
 # The label of each type's value: v, vs, vb or vd. An Objlnk has "vlo".
 _LABELS = (b"\x03", b"\x02", b"\x02", b"\x02", b"\x04", b"\x08", b"\x02", b"cvlo", b"\x03")
 
 
 def encode(base, nodes, buf):
     """Write nodes; see formats/__init__.py."""
-    w = Writer(buf)
-    w.array(len(nodes))
-    depth = len(base)
-    first = depth
-    for path, typ, value in nodes:
-        named = len(path) > depth
-        if first:
-            # bn stands in the first record only
-            first = 0
-            w.raw(b"\xa3\x21" if named else b"\xa2\x21")
-            w.text(v.name(base))
-            if named:
-                w.raw(b"\x00")
-        else:
-            w.raw(b"\xa2\x00" if named else b"\xa1")
-        if named:
-            w.text(v.name(path[depth:]))
-        w.raw(_LABELS[typ])
-        write(w, typ, value, False)
-    return w.pos
+    buf = Writer(buf)
+    buf.array(len(nodes))
+    i = 0
+    while i < len(nodes):
+        _record(buf, base, nodes[i], i)
+        i += 1
+    return buf.pos
+
+
+def _record(w, base, node, i):
+    name = node[0][len(base) :]
+    if i or not base:
+        w.raw(b"\xa2\x00" if name else b"\xa1")
+    else:
+        w.raw(b"\xa3\x21" if name else b"\xa2\x21")
+        w.text(_NAMES[len(base)] % base)
+        if name:
+            w.raw(b"\x00")
+    if name:
+        w.text(_NAMES[len(name)] % name)
+    w.raw(_LABELS[node[1]])
+    write(w, node[1], node[2], False)
 
 
 def decode(base, payload, typeof):

@@ -6,6 +6,9 @@ from binascii import a2b_base64, b2a_base64
 from micropython import const
 from coap.message import Error, BAD_REQUEST, NOT_ACCEPTABLE
 
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+
 _INTEGER = const(1)
 _UNSIGNED = const(2)
 _FLOAT = const(3)
