@@ -3,7 +3,7 @@
 # OMA LwM2M Core 1.2.2 section 6.3; Transport 1.2.2 section 6.4.4
 
 from micropython import const
-from coap.message import Message, Error, uint_bytes
+from coap.message import Message, Error
 from .formats import get, link
 
 # Found at once, and not after a search in vain among the names of this module.
@@ -218,15 +218,14 @@ class Dispatcher:
         return self._encoded((), nodes, accept)
 
     def _encoded(self, path, nodes, accept):
-        ct = DEFAULT_FORMAT if accept is None else accept
-        fmt = get(ct)
+        fmt = get(DEFAULT_FORMAT if accept is None else accept)
         if fmt is None:
             raise Error(_NOT_ACCEPTABLE)
         try:
             n = fmt.encode(path, nodes, self.buf)
         except ValueError:
             raise Error(_INTERNAL)
-        return Message(_CONTENT, 0, 0, b"", self._view[:n], [(_CONTENT_FORMAT, uint_bytes(ct))])
+        return Message(_CONTENT, 0, 0, b"", self._view[:n], [fmt.OPTION])
 
     # --- composite operations
 

@@ -29,6 +29,8 @@ _ONLY_OUTSIDE = (_URI_HOST, _URI_PORT, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME)
 # A bit for each of _OUTSIDE below 17
 _OUTSIDE_BITS = const(0x102C8)
 
+_EMPTY = (_OSCORE, b"")  # of most responses
+
 _KID = const(0x08)
 _KID_CONTEXT = const(0x10)
 
@@ -127,7 +129,7 @@ def wrap(room, msg, code, option):
     for the tag."""
     outer = Message(code)
     if not _special(msg.options):
-        outer.options.append((_OSCORE, option))
+        outer.options.append((_OSCORE, option) if option else _EMPTY)
         outer.payload = _plain(msg.code, msg.options, msg.payload, room)
         return outer
     return _wrap_divided(outer, room, msg, option)

@@ -3,7 +3,7 @@
 # OMA LwM2M Core 1.2.2, section 7.4
 #
 # A format is a module with
-#   CT, NAME
+#   CT, NAME; OPTION, (number, value) of its Content-Format, is set here
 #   encode(base, nodes, buf): bytes written to buf. base: path of the request, a tuple of
 #     0 to 4 IDs; nodes: list of (path of 3 or 4 IDs, type, value), ascending, inside base.
 #     ValueError where buf is too small, Error(NOT_ACCEPTABLE) where the format has no form
@@ -15,6 +15,11 @@
 #     whatever the format makes of it, to be ignored. Error(BAD_REQUEST) where payload is
 #     malformed, a value of another type, or a path outside base.
 #   decode_paths(payload): list of paths of 0 to 4 IDs (SenML only: composite operations)
+
+from coap.message import uint_bytes
+from micropython import const
+
+_CONTENT_FORMAT = const(12)
 
 _FORMATS = {
     0: "text",
@@ -34,6 +39,7 @@ def get(ct):
     if isinstance(module, str):
         module = __import__(module, globals(), None, ("decode",), 1)
         _FORMATS[ct] = module
+        module.OPTION = (_CONTENT_FORMAT, uint_bytes(ct))
     return module
 
 

@@ -25,7 +25,7 @@ _EPOCH = const(1)  # tag: seconds since 1970
 def encode(base, nodes, buf):
     """Write the one value that base names; see formats/__init__.py."""
     typ, value = v.single(base, nodes)
-    w = Writer(buf)
+    w = writer(buf)
     write(w, typ, value, True)
     return w.pos
 
@@ -40,6 +40,18 @@ def decode(base, payload, typeof):
     except CBORDecodeError:
         raise v.bad("CBOR")
     return [(base, v.coerce(typ, value))]
+
+
+_writer = None
+
+
+def writer(buf):
+    """A Writer over buf; that of before, where it is the same."""
+    global _writer
+    if _writer is None or _writer.buf is not buf:
+        _writer = Writer(buf)
+    _writer.pos = 0
+    return _writer
 
 
 def write(w, typ, value, tagged):

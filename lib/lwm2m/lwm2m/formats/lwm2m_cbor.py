@@ -2,10 +2,10 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2, section 7.4.7
 
-from cbor import CBORDecodeError, Reader, Writer
+from cbor import CBORDecodeError, Reader
 from micropython import const
 from . import value as v
-from .cbor import read, write
+from .cbor import read, write, writer
 
 CT = 11544
 NAME = "LWM2M_CBOR"
@@ -19,7 +19,7 @@ _MAX_ID = const(65535)
 
 def encode(base, nodes, buf):
     """Write nodes; see formats/__init__.py."""
-    w = Writer(buf)
+    w = writer(buf)
     w.map()
     last = ()
     for path, typ, value in nodes:

@@ -2,11 +2,11 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8428 section 6; OMA LwM2M Core 1.2.2, section 7.4.5
 
-from cbor import CBORDecodeError, Reader, Writer
+from cbor import CBORDecodeError, Reader
 from micropython import const
 from . import senml
 from . import value as v
-from .cbor import read, write
+from .cbor import read, write, writer
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -32,7 +32,7 @@ _LABELS = (b"\x03", b"\x02", b"\x02", b"\x02", b"\x04", b"\x08", b"\x02", b"cvlo
 
 def encode(base, nodes, buf):
     """Write nodes; see formats/__init__.py."""
-    buf = Writer(buf)
+    buf = writer(buf)
     buf.array(len(nodes))
     i = 0
     while i < len(nodes):
