@@ -368,32 +368,63 @@ def test_bad_work_area():
         assert "CHUNK" in str(raises(ValueError, aesccm.AESCCM, _KEY_1))
 
 
-def test_in_place_allocates_only_the_cbc_object():
+def test_wiped_keeps_nothing_to_go_on_from():
+    a = aesccm.AESCCM(_KEY_1, 8)
+    a.encrypt(_NONCE, bytes(40), bytes(9))
+    if not a._state[8]:
+        assert a._state[9][0] is not None and any(a._state[10])
+        a.wipe()
+        equal((a._state[9], bytes(a._state[10])), ([None], bytes(16)))
+
+
+def test_in_place_allocates_nothing_after_the_first():
     a = aesccm.AESCCM(_KEY_1, 8)
     buf = bytearray(72)
     aad = bytes(25)
-
-    def taken(n):
-        gc.collect()
-        gc.disable()
-        before = gc.mem_alloc()
-        for _ in range(n):
-            a.encrypt_into(_NONCE, buf, 64, aad)
-            a.decrypt_into(_NONCE, buf, 72, aad)
-        taken = gc.mem_alloc() - before
-        gc.enable()
-        return taken
-
-    taken(1)
-    from cryptolib import aes
-
+    a.encrypt_into(_NONCE, buf, 64, aad)  # makes the CBC object
     gc.collect()
     gc.disable()
     before = gc.mem_alloc()
-    aes(_KEY_1, 2, _KEY_2)
-    cbc = gc.mem_alloc() - before
+    for _ in range(10):
+        a.encrypt_into(_NONCE, buf, 64, aad)
+        a.decrypt_into(_NONCE, buf, 72, aad)
+    taken = gc.mem_alloc() - before
     gc.enable()
-    equal(taken(10), 20 * cbc)
+    equal(taken, 0)
+
+
+def test_a_message_that_breaks_off_does_not_spoil_the_next():
+    # Between one MAC and the next the CBC object goes on from the last block.
+    class Breaking:
+        broken = False
+
+        def __init__(self, *args):
+            from cryptolib import aes
+
+            self.cipher = aes(*args)
+            self.cbc = args[1] == 2
+
+        def encrypt(self, data, out):
+            if self.cbc and Breaking.broken:
+                raise MemoryError
+            self.cipher.encrypt(data, out)
+            if self.cbc and Breaking.broken is None:
+                raise MemoryError
+
+    class Provider:
+        aes = Breaking
+
+    a = aesccm.AESCCM(_KEY_1, 8, Provider)
+    good = aesccm.AESCCM(_KEY_1, 8)
+    want = [good.encrypt(_NONCE, bytes(n), bytes(9)) for n in (5, 16, 40)]
+    for broken in (False, True, None, False):
+        Breaking.broken = broken
+        if broken is not False:
+            raises(MemoryError, a.encrypt, _NONCE, bytes(40), bytes(9))
+            raises(MemoryError, a.decrypt, _NONCE, want[2], bytes(9))
+            Breaking.broken = False
+        equal([a.encrypt(_NONCE, bytes(n), bytes(9)) for n in (5, 16, 40)], want)
+        equal([a.decrypt(_NONCE, sealed, bytes(9)) for sealed in want], [bytes(5), bytes(16), bytes(40)])
 
 
 def test_equal():
