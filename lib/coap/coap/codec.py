@@ -158,44 +158,59 @@ def uint_bytes(value):
     return value.to_bytes(n, "big")
 
 
-def decode(data):
-    """The Message in a datagram; its options and payload are memoryviews into data,
-    so data must stay as it is while they are used.
-
-    Raises FormatError (RFC 7252 sections 3 and 4).
-    """
-    n = len(data)
-    if n < 4:
-        raise FormatError("short header")
-    if data[0] >> 6 != 1:
-        raise FormatError("version")
-    pos = 4 + (data[0] & 15)
+def parse(data):
+    """As decode(), but None for what is not a CoAP message: _refuse() then says why."""
+    if len(data) < 4 or data[0] >> 6 != 1:
+        return None
     msg = Message(data[1], data[0] >> 4 & 3, data[2] << 8 | data[3])
     # The token outlives the datagram: it is the one part that is copied.
-    msg.token = bytes(data[4:pos])
-    if pos > 12 or pos > n:
-        raise FormatError("token", msg.type, msg.mid)
-    if n > 4:
-        if not msg.code:
-            raise FormatError("empty message with content", msg.type, msg.mid)
-        _read(msg, memoryview(data))
-    return msg
+    msg.token = bytes(data[4 : 4 + (data[0] & 15)])
+    if len(msg.token) > 8 or len(msg.token) != data[0] & 15:
+        return None
+    if len(data) == 4 or msg.code and _read(msg, memoryview(data)):
+        return msg
+    return None
 
 
 def _read(msg, view):
     try:
         msg.payload = read_body(view, 4 + len(msg.token), msg.options.append)
     except FormatError:
-        _spoiled(msg, view)
+        return False
+    return True
 
 
-def _spoiled(msg, view):
+def decode(data):
+    """The Message in a datagram; its options and payload are memoryviews into data,
+    so data must stay as it is while they are used.
+
+    Raises FormatError (RFC 7252 sections 3 and 4).
+    """
+    msg = parse(data)
+    if msg is None:
+        _refuse(data)
+    return msg
+
+
+def _refuse(data):
+    n = len(data)
+    if n < 4:
+        raise FormatError("short header")
+    if data[0] >> 6 != 1:
+        raise FormatError("version")
+    kind = data[0] >> 4 & 3
+    mid = data[2] << 8 | data[3]
+    pos = 4 + (data[0] & 15)
+    if pos > 12 or pos > n:
+        raise FormatError("token", kind, mid)
+    if not data[1]:
+        raise FormatError("empty message with content", kind, mid)
     # Once more, to say what may be answered.
     try:
-        decode_body(view, 4 + len(msg.token))
+        decode_body(memoryview(data), pos)
     except FormatError as e:
-        e.type = msg.type
-        e.mid = msg.mid
+        e.type = kind
+        e.mid = mid
         raise
 
 

@@ -157,74 +157,77 @@ class Endpoint(Messaging):
         return flags
 
     def _request(self, msg, peer, now):
-        hook = self.hook
-        security = None
-        request = msg
-        if hook is not None:
-            if len(msg.options) > 1 and msg.opt(_BLOCK1) is not None and self._cut(msg):
-                msg = self.outer.request(self, msg, peer, now)
-                if msg is None:
-                    return
-            try:
-                request, security = hook.open_request(msg)
-            except SecurityError as e:
-                self._refuse(msg, peer, e, now)
-                return
-        responder = self._responder or Responder(self)
-        # Not used again unless nothing but a response comes of it.
-        self._responder = None
-        responder.outer = msg
-        responder.request = request
-        responder.peer = peer
-        responder.security = security
-        flags = self._scan(request.options)
         try:
-            if flags:
-                response = self._special(responder, flags, now)
-                if response is False:
+            hook = self.hook
+            security = None
+            request = msg
+            if hook is not None:
+                if len(msg.options) > 1 and msg.opt(_BLOCK1) is not None and self._cut(msg):
+                    msg = self.outer.request(self, msg, peer, now)
+                    if msg is None:
+                        return
+                try:
+                    request, security = hook.open_request(msg)
+                except SecurityError as e:
+                    self._refuse(msg, peer, e, now)
                     return
-            else:
-                self.counters.requests += 1
-                response = self.handler(request, peer, responder)
-        except Error as e:
-            response = self._render(e)
-        except Exception as e:
-            self.error(e)
-            response = Message(_INTERNAL)
-        if response is not None:
+            responder = self._responder or Responder(self)
+            # Not used again unless nothing but a response comes of it.
+            self._responder = None
+            responder.outer = msg
+            responder.request = request
+            responder.peer = peer
+            responder.security = security
+            flags = self._scan(request.options)
             try:
-                payload = response.payload
-                if (
-                    flags
-                    or responder.observation is not None
-                    or callable(payload)
-                    or len(payload) > 16 << self.params.block_szx
-                ):
-                    response = self._finish(responder, response, now)
+                if flags:
+                    response = self._special(responder, flags, now)
+                    if response is False:
+                        return
                 else:
-                    responder.outer = responder.request = responder.security = None
-                    self._responder = responder
+                    self.counters.requests += 1
+                    response = self.handler(request, peer, responder)
+            except Error as e:
+                response = self._render(e)
             except Exception as e:
-                # What the handler returned is no response.
                 self.error(e)
                 response = Message(_INTERNAL)
-        if response is None or msg.type == _NON:
-            self._reply(msg, peer, security, response, now, True)
-            return
-        # What follows is _reply() for most. It is here since each function that catches what
-        # it calls has its frame on the heap, see codec.py, and this one has one already.
-        if security is not None:
+            if response is not None:
+                try:
+                    payload = response.payload
+                    if (
+                        flags
+                        or responder.observation is not None
+                        or callable(payload)
+                        or len(payload) > 16 << self.params.block_szx
+                    ):
+                        response = self._finish(responder, response, now)
+                    else:
+                        responder.outer = responder.request = responder.security = None
+                        self._responder = responder
+                except Exception as e:
+                    # What the handler returned is no response.
+                    self.error(e)
+                    response = Message(_INTERNAL)
+            if response is None or msg.type == _NON:
+                self._reply(msg, peer, security, response, now, True)
+                return
+            # What follows is _reply() for most. It is here since each function that catches what
+            # it calls has its frame on the heap, see codec.py, and this one has one already.
+            if security is not None:
+                try:
+                    response = hook.seal_response(response, security)
+                except Exception as e:
+                    response = self._unsealed(e)
+                _outer_block1(msg, response)
+            response = pack(response, _ACK, msg.mid, msg.token)
             try:
-                response = hook.seal_response(response, security)
+                self._out(response, peer)
             except Exception as e:
-                response = self._unsealed(e)
-            _outer_block1(msg, response)
-        response = pack(response, _ACK, msg.mid, msg.token)
-        try:
-            self._out(response, peer)
+                self._unsent(e)
+            self.seen.add(msg.mid, peer, response, now)
         except Exception as e:
-            self._unsent(e)
-        self.seen.add(msg.mid, peer, response, now)
+            self.error(e)
 
     def _refuse(self, msg, peer, e, now):
         self.counters.refused += 1

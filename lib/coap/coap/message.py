@@ -10,6 +10,7 @@ from coap.codec import (  # noqa: F401
     Message,
     uint_bytes,
     decode,
+    parse,
     decode_body,
     read_body,
     body_len,

@@ -5,7 +5,7 @@
 from micropython import const
 
 from coap.dedup import Seen
-from coap.message import FormatError, decode, pack
+from coap.message import FormatError, decode, pack, parse
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -35,6 +35,14 @@ class Counters:
         return self.__dict__.items()
 
 
+def _parsed(data):
+    # None also where there is no memory: _received() tries again, and counts it.
+    try:
+        return parse(data)
+    except Exception:
+        return None
+
+
 class Messaging:
     """The message layer below Endpoint, which has the public interface.
 
@@ -61,7 +69,22 @@ class Messaging:
 
     def receive(self, data, peer, now):
         """Take a datagram from the network."""
+        # Cut small, see codec.py: requests, which are most, catch what they raise by themselves.
         self.now = now
+        if len(data) <= self.params.max_datagram:
+            msg = _parsed(data)
+            if (
+                msg is not None
+                and 0 < msg.code < 32
+                and msg.type < _ACK
+                and msg.mid not in self.seen.mids
+            ):
+                self._request(msg, peer, now)
+                return
+        self._received(data, peer, now)
+
+    def _received(self, data, peer, now):
+        # What is not a new request, and what is not a message.
         try:
             if len(data) > self.params.max_datagram:
                 # The end of it may be cut off: nothing but the header counts.
@@ -82,14 +105,12 @@ class Messaging:
                 self._acknowledged(msg, kind, code, peer, now)
                 return
             mid = msg.mid
-            seen = self.seen
-            if mid in seen.mids:
-                entry = seen.find(mid, peer, now)
-                if entry is not None:
-                    self.counters.duplicates += 1
-                    if entry[3] is not None:
-                        self._send(entry[3], peer)
-                    return
+            entry = self.seen.find(mid, peer, now)
+            if entry is not None:
+                self.counters.duplicates += 1
+                if entry[3] is not None:
+                    self._send(entry[3], peer)
+                return
             if 0 < code < 32:
                 self._request(msg, peer, now)
             elif 64 <= code < 192:

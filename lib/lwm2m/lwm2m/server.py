@@ -128,6 +128,18 @@ def arguments_of(payload):
     return out
 
 
+def _fitted(encode, args):
+    # Two names at most, or the frame of a function that catches is on the heap.
+    try:
+        return encode(args[0], args[1], args[2])
+    except ValueError:
+        raise Error(_INTERNAL)
+
+
+def _content(payload, option):
+    return Message(_CONTENT, 0, 0, b"", payload, [option])
+
+
 class Dispatcher:
     """Serves the requests of all accounts over one model.
 
@@ -221,11 +233,8 @@ class Dispatcher:
         fmt = get(DEFAULT_FORMAT if accept is None else accept)
         if fmt is None:
             raise Error(_NOT_ACCEPTABLE)
-        try:
-            n = fmt.encode(path, nodes, self.buf)
-        except ValueError:
-            raise Error(_INTERNAL)
-        return Message(_CONTENT, 0, 0, b"", self._view[:n], [fmt.OPTION])
+        nodes = _fitted(fmt.encode, (path, nodes, self.buf))
+        return _content(self._view[:nodes], fmt.OPTION)
 
     # --- composite operations
 

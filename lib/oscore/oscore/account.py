@@ -11,7 +11,8 @@ from .b2 import Rederiving
 from .context import Context, bstr, unbstr
 from .keep import Keeper
 from .limits import validate
-from .message import decode_option, encode_option, option_of, seal, unseal, wrap
+from .message import decode_option, encode_option, fields_of, option_of, seal
+from .message import unseal, unseal_request, wrap
 from .window import Window
 
 # Found at once, and not after a search in vain among the names of this module.
@@ -66,6 +67,29 @@ class Binding:
         self.account = account
         self.ctx = ctx
         self.piv = piv
+
+
+# Functions that catch have two names at most, or their frame is on the heap: coap's codec.py.
+
+
+def _fields(outer):
+    # What the OSCORE option of a request says, None without one, False where it is malformed.
+    try:
+        return fields_of(outer)
+    except ValueError:
+        return False
+
+
+def _attempt(ctx, request):
+    # The inner message, None where the tag is wrong, False where it is no request.
+    try:
+        return unseal_request(ctx, request[0], request[1])
+    except InvalidTag:
+        return None
+    except FormatError:
+        return False
+    except ValueError:
+        return None
 
 
 class Account(Rederiving):
@@ -257,17 +281,28 @@ class Account(Rederiving):
         Raises SecurityError(code); where its ex is set, the answer is sealed with it: the
         request for Echo, and message 2 of Appendix B.2.
         """
-        try:
-            option = option_of(outer)
-            if option is None:
+        fields = _fields(outer)
+        if not fields:
+            if fields is None:
                 self.fail("plain", _UNAUTHORIZED)
-            piv, kid, kid_context = decode_option(option)
-            if piv is None or kid is None or not outer.payload:
-                raise ValueError
-        except ValueError:
             self.fail("undecodable", _BAD_OPTION)
-        if kid != self.recipient_id:
+        if fields[1] != self.recipient_id:
             self.fail("unknown", _UNAUTHORIZED)
+        if fields[2] is not None or self._pending is not None or self.ctx is None:
+            return self._open_any(outer, fields[0], fields[2])
+        return self._open_plainly(outer, fields[0])
+
+    # Most requests: no kid context, and one context only. As _open_any(), which has a frame
+    # on the heap (see coap's codec.py).
+    def _open_plainly(self, outer, piv):
+        if self.ctx.window is not None and not self.ctx.window.fresh(int.from_bytes(piv, "big")):
+            self.fail("replayed", _UNAUTHORIZED)
+        inner = self.open_with(self.ctx, outer, piv)
+        if inner is None:
+            self.fail("failed", _BAD_REQUEST, self.ctx)
+        return self.accept(self.ctx, outer, inner, piv)
+
+    def _open_any(self, outer, piv, kid_context):
         replayed = False
         failed = known = None
         following = self._pending or self.ctx
@@ -302,13 +337,11 @@ class Account(Rederiving):
     def open_with(self, ctx, outer, piv):
         """The request in outer, or None where its tag is wrong under ctx. Raises
         SecurityError for a plain text that is no request."""
-        try:
-            inner = unseal(ctx, outer, ctx.nonce(False, piv), ctx.aad(False, piv), None)
-        except FormatError:
+        inner = _attempt(ctx, (outer, piv))
+        if inner is False:
             return self.fail("undecodable", _BAD_REQUEST)
-        except (InvalidTag, ValueError):
-            return None
-        self.counters["opened"] += 1
+        if inner is not None:
+            self.counters["opened"] += 1
         return inner
 
     def accept(self, ctx, outer, inner, piv):
@@ -366,28 +399,25 @@ class Account(Rederiving):
         have a Partial IV of their own. Raises Error when the context is gone, as it is
         after a rekey, or when no sequence number can be had.
         """
-        ctx = binding.ctx
-        if not ctx.live():
+        if not binding.ctx.live():
             raise Error(_UNAVAILABLE, "context is gone")
-        piv = binding.piv
-        if binding.own or notification or msg.opt(_OBSERVE) is not None:
-            own = self._number(ctx)
-            nonce = ctx.nonce(True, own)
-            option = encode_option(own)
-        elif binding.nonce is not None:
-            nonce = binding.nonce
-            option = encode_option(b"", None, binding.kid_context)
-        else:
-            nonce = ctx.nonce(False, piv)
-            option = b""
+        nonce = self._response_nonce(msg, binding, notification)
         binding.own = True  # before the nonce is used, whatever comes of it
-        # As seal(); here it takes no frame of its own.
-        outer = wrap(ctx.tag_len, msg, _CONTENT if binding.fetch else _CHANGED, option)
-        ctx.seal(nonce, outer.payload, len(outer.payload) - ctx.tag_len, ctx.aad(False, piv))
+        msg = wrap(binding.ctx.tag_len, msg, _CONTENT if binding.fetch else _CHANGED, nonce[1])
+        binding.ctx.seal_answer(nonce[0], msg.payload, binding.piv)
         if binding.nonce is not None:
-            ctx.wipe()  # made for this message alone
+            binding.ctx.wipe()  # made for this message alone
         self.counters["sealed"] += 1
-        return outer
+        return msg
+
+    # The nonce of a response, and the OSCORE option that tells the peer.
+    def _response_nonce(self, msg, binding, notification):
+        if binding.own or notification or msg.opt(_OBSERVE) is not None:
+            own = self._number(binding.ctx)
+            return binding.ctx.nonce(True, own), encode_option(own)
+        if binding.nonce is not None:
+            return binding.nonce, encode_option(b"", None, binding.kid_context)
+        return binding.ctx.nonce(False, binding.piv), b""
 
     def housekeep(self):
         """Write to flash what is due, so that no message has to wait for it: call it when

@@ -177,6 +177,12 @@ class Context:
             self._seen(nonce, memoryview(buf)[:length])
         return length
 
+    def seal_answer(self, nonce, buf, piv):
+        """Seal all of buf in place but the room for the tag, in answer to the request that
+        the peer made under that Partial IV."""
+        piv = self.aad(False, piv)
+        return self.seal(nonce, buf, len(buf) - self.tag_len, piv)
+
     def _seen(self, nonce, sealed):
         on_seal(bytes(self.sender_key), bytes(nonce), bytes(sealed))
 

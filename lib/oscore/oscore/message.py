@@ -93,6 +93,18 @@ def option_of(outer):
     return found
 
 
+def fields_of(outer):
+    """As decode_option(), of a request's OSCORE option; None without one. Raises ValueError
+    where it is not that of a sealed request (section 8.2)."""
+    option = option_of(outer)
+    if option is None:
+        return None
+    option = decode_option(option)
+    if option[0] is None or option[1] is None or not outer.payload:
+        raise ValueError("no request")
+    return option
+
+
 # The options of msg that go inside; those that stand outside go to outer. None where a
 # Proxy-Uri has to be split first.
 def _divide(msg, outer, whole_uri):
@@ -185,6 +197,11 @@ def unseal(ctx, outer, nonce, aad, piv):
     if len(outer.options) > 1 and outer.code < 32:
         _bring_in(nonce, outer)
     return nonce
+
+
+def unseal_request(ctx, outer, piv):
+    """The request that the peer sealed under a Partial IV; see unseal()."""
+    return unseal(ctx, outer, ctx.nonce(False, piv), ctx.aad(False, piv), None)
 
 
 def _opened(ctx, sealed, nonce, aad):
