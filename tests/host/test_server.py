@@ -353,6 +353,7 @@ async def test_two_accounts_with_one_sender_id():
             assert {d.endpoint for d in server.devices} == {"dev", "other"}
 
 
+@pytest.mark.nonces("its device uses one twice")
 @in_loop
 async def test_a_nonce_used_twice_is_reported():
     async with bench() as server, Device(server) as device:
@@ -817,6 +818,7 @@ async def test_notifications_are_ordered_by_partial_iv():
         assert not [e for e in server.log.history if e.name == "nonce-reuse"]
 
 
+@pytest.mark.nonces("its device leaves out its Partial IV")
 @in_loop
 async def test_a_notification_without_its_own_partial_iv_is_reported():
     async with bench() as server, Device(server) as device:
