@@ -1,5 +1,6 @@
 # What a Bootstrap-Server may do, and that it is one transaction.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
+# heapsize: 512K
 
 import cbor
 from check import raises, equal
