@@ -209,7 +209,7 @@ class Request:
 
     def essence(self, msg):
         piv, kid, _ = decode_option(msg.opt(m.OSCORE))
-        return piv, kid, bytes(msg.payload)
+        return piv, kid and bytes(kid), bytes(msg.payload)
 
     def seeds(self):
         out = []

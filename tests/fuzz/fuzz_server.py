@@ -3,6 +3,7 @@
 
 import coap.message as m
 from check import equal
+from coap.endpoint import Endpoint
 from fuzz_targets import Input, some
 from lwm2m import BOOLEAN, CORELNK, E, FLOAT, INTEGER, MULTI, OBJLNK, OPAQUE, R, RW, STRING, TIME, UNSIGNED
 from lwm2m import Client, Instance
@@ -170,6 +171,8 @@ class Server:
         self.account = self.client.accounts[0]
         self.account.registration.location = ["rd", "1"]
         self.account.reporting.send = lambda o, now, confirmable: None
+        self.account.endpoint = Endpoint(lambda data, peer: None, bytes)
+        self.account.endpoint.now = self.client.now()
         self.before = self.state()
 
     def state(self):
