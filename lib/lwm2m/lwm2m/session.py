@@ -39,7 +39,8 @@ class Session:
     client: gives now(), say(session, text), connect(session), disconnect(session).
     security: the instance of /0. hook: the security hook (RFC 8613), or None for a
     plain account. Beside what an endpoint asks of it, it has ready(), state, rekey(),
-    probe(), recover(), again(), exhausted(), housekeep(), save(), wipe(), generation.
+    probe(), recover(), trying(), again(), exhausted(), housekeep(), save(), wipe(),
+    generation.
 
     machine, set by the subclass, knows which request is due: next(now), wake,
     asked, leaving, answered(now, response, error), failed(now, what, why). The subclass
@@ -165,6 +166,11 @@ class Session:
             return "sealed, in DTLS" if self.hook else "in DTLS"
         return "sealed" if self.hook else "plain"
 
+    def failures(self):
+        """How many messages of this account did not verify, by name: REFUSALS. {} for a plain
+        one."""
+        return {name: self.hook.counters[name] for name in REFUSALS} if self.hook else {}
+
     def _report(self, now):
         # What did not verify, in one line and at most once a minute. Why is for the
         # operator: the peer learns a code at most.
@@ -268,20 +274,23 @@ class Session:
         if self._hinted is None or now - self._hinted > 2 * _HINT_LAST_MS:
             self._hint_ms = 0
         self._hinted = now
+        wait = self._hint_ms
         if self.hook.recover():
             self.want_keys()
             what = "fresh keys"
+            self._hint_ms = min(2 * wait or _HINT_FIRST_MS, _HINT_LAST_MS)
         else:
             self.keys_wanted = not self.hook.ready()
             what = "trying again"
-        self.machine.repeat(now + self._hint_ms)
+            if self.hook.trying():
+                wait = 0  # once in a context, so that it needs no other bound
+        self.machine.repeat(now + wait)
         self.say(
             "oscore: server answers plain %s, %s in %d s"
-            % (describe(response.code), what, self._hint_ms // 1000)
+            % (describe(response.code), what, wait // 1000)
         )
-        if self._hint_ms == _HINT_LAST_MS:
+        if wait == _HINT_LAST_MS:
             self.exhausted()
-        self._hint_ms = min(2 * self._hint_ms or _HINT_FIRST_MS, _HINT_LAST_MS)
 
     def exhausted(self):
         """It does not work, and has not for a while: a subclass may know another way."""
