@@ -87,9 +87,16 @@ def test_write_replace_and_partial():
     thing.tags = {0: "a", 1: "b"}
     m.write((30000, 0), [((30000, 0, 0), "new"), ((30000, 0, 3, 5), "c")], False)
     equal((thing.name, thing.tags, thing.limit), ("new", {0: "a", 1: "b", 5: "c"}, 10))
-    # Replace takes away the optional writable resources that it does not name.
+    # Replace makes the optional writable resources that it does not name what the object
+    # says they are without a value.
+    thing.limit = 50
+    thing.key = b"other"
     m.write((30000, 0), [((30000, 0, 3, 2), "d")], True)
-    equal((thing.name, thing.tags, thing.limit, thing.level), ("new", {2: "d"}, None, 7))
+    equal((thing.name, thing.tags, thing.limit, thing.level), ("new", {2: "d"}, 10, 7))
+    equal(thing.key, b"secret")
+    m.write((30000, 0), [], True)
+    equal((thing.tags, thing.limit), (None, 10))
+    equal([n[0][2] for n in m.read((30000, 0))], [0, 1, 5, 6, 6])
     m.write((30000, 0, 3), [((30000, 0, 3, 9), "e")], True)
     equal(thing.tags, {9: "e"})
     m.write((30000, 0, 3), [((30000, 0, 3), {})], True)
@@ -97,6 +104,34 @@ def test_write_replace_and_partial():
     thing.tags = {9: "e"}
     m.write((30000, 0, 3, 9), [((30000, 0, 3, 9), "f")], True)
     equal(thing.tags, {9: "f"})
+
+
+class Clock(Instance):
+    OID = 30002
+    TABLE = ((0, RW, INTEGER, "time"), (1, RW, STRING, "zone"), (2, RW, STRING, "place"))
+    zone = "UTC"
+    now = 5
+
+    @property
+    def time(self):
+        return self.now
+
+    @time.setter
+    def time(self, value):
+        self.now = value + 0
+
+    def place(self):
+        return "here"
+
+
+def test_replace_leaves_to_the_application_what_is_its_own():
+    m = make()
+    clock = m.add(Clock())
+    clock.zone = "CET"
+    m.write((30002, 0), [], True)
+    equal(m.read((30002, 0)), [((30002, 0, 0), INTEGER, 5), ((30002, 0, 1), STRING, "UTC"), ((30002, 0, 2), STRING, "here")])
+    m.write((30002, 0), [((30002, 0, 0), 9)], True)
+    equal(clock.now, 9)
 
 
 def test_write_errors_change_nothing():

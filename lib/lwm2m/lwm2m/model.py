@@ -374,7 +374,11 @@ class Model:
             if row[0] in new:
                 changes.append((instance, row, new[row[0]]))
             elif replace and level == 2 and not row[1] & (E | MANDATORY) and (row[1] & W or anyway):
-                changes.append((instance, row, None))
+                # As in an instance that nobody has written to; what a function or a property
+                # gives is the application's.
+                value = getattr(type(instance), row[3], None)
+                if not callable(value) and not isinstance(value, property):
+                    changes.append((instance, row, value))
         return changes
 
     def apply(self, changes, origin=None):
