@@ -61,6 +61,7 @@ WRONG = [
     ("no secret", [(21, 0, 0, None)], "/21/0: master_secret: bytes"),
     ("long secret", [(21, 0, 0, bytes(65))], "/21/0: master_secret: at most 64 bytes"),
     ("long salt", [(21, 0, 5, bytes(65))], "/21/0: master_salt: at most 64 bytes"),
+    ("long ID Context", [(21, 0, 6, bytes(65))], "/21/0: id_context: at most 64 bytes"),
     ("long ID", [(21, 0, 1, bytes(8))], "/21/0: sender_id: at most 7 bytes"),
     ("equal IDs", [(21, 0, 1, RECIPIENT)], "/21/0: recipient_id: equals sender_id"),
     ("secret as text", [(21, 0, 0, "never-in-any-log")], "/21/0: master_secret: a value of the wrong type"),

@@ -10,7 +10,8 @@ from lwm2m import Client
 from lwm2m.bootstrap import BootstrapAccount
 from lwm2m.objects.device import Device
 from lwm2m.objects.oscore import OSCORE
-from oscore import validate
+from lwm2m_app import check_keys
+from oscore import Limits
 
 BS = {0: "coap://192.0.2.9", 1: True, 2: 3, 17: [21, 0]}
 BS_KEYS = {0: b"bootstrap-secret", 1: b"b", 2: b"s"}
@@ -19,12 +20,8 @@ SERVER = [{0: "0", 2: 7}, {0: "1", 2: 300}, {0: "6", 4: False}, {0: "7", 3: "U"}
 KEYS = [{0: "0", 8: b"0123456789abcdef"}, {0: "1", 8: b"x"}, {0: "2", 8: b"y"}]
 
 
-def check(instance):
-    validate(instance.master_secret, instance.sender_id, instance.recipient_id, aead=instance.aead or 10)
-
-
 def make():
-    OSCORE.check = check
+    OSCORE.check = check_keys  # as the product does
     said = []
     client = Client("ep", secure=lambda security, keys: None, log=said.append)
     client.model.define(OSCORE)
@@ -44,7 +41,7 @@ def request(code, path, records=None, ct=112, accept=None):
     for segment in path.split("/")[1:]:
         msg.add(URI_PATH, segment)
     if records is not None:
-        base = {-2: path + "/"}
+        base = {-2: path if path.count("/") == 3 else path + "/"}
         rows = [dict(r) for r in records]
         rows[0].update(base)
         msg.payload = cbor.dumps(rows)
@@ -110,6 +107,14 @@ def test_its_own_account_is_not_written():
     client, session, _ = make()
     equal(refused(session, PUT, "/0/0", SECURITY), 0x80)
     equal(refused(session, PUT, "/21/0", KEYS), 0x80)
+    before = client.dump()
+    for path, value in (("/0/0/0", {3: "coap://192.0.2.66"}), ("/21/0/0", {8: b"fedcba9876543210"})):
+        equal(refused(session, PUT, path, [value]), 0x80)
+    equal(client.dump(), before)
+    # One resource of another is.
+    give(session)
+    equal(ask(session, PUT, "/21/1/0", [{8: b"fedcba9876543210"}]).code, 0x44)
+    equal(client.dump()[21][1][0], b"fedcba9876543210")
 
 
 def test_only_servers_and_access_control_are_read():
@@ -125,6 +130,12 @@ def test_discover():
     give(session)
     text = bytes(ask(session, GET, "", accept=40).payload).decode()
     equal(text, "</>;lwm2m=1.1,</0>;ver=1.2,</0/0>,</0/1>;ssid=7,</1>;ver=1.2,</1/0>;ssid=7,</3>;ver=1.2,</3/0>,</21>;ver=2.0,</21/0>,</21/1>")
+    # What a server of 1.1 may not be told; not for the keys of the Bootstrap-Server either way.
+    session.version = "1.2"
+    text = bytes(ask(session, GET, "/21", accept=40).payload).decode()
+    equal(text, "</>;lwm2m=1.2,</21>;ver=2.0,</21/0>,</21/1>;ssid=7")
+    for path in ("/21/1", "/0/1"):
+        equal(refused(session, GET, path, accept=40), 0x85)
 
 
 def test_unusable_keys_are_refused_when_they_are_written():
@@ -133,16 +144,45 @@ def test_unusable_keys_are_refused_when_they_are_written():
         [{0: "0", 8: b"0123456789abcdef"}, {0: "1", 8: b"x"}, {0: "2", 8: b"x"}],
         [{0: "0", 8: b"0123456789abcdef"}, {0: "1", 8: bytes(8)}, {0: "2", 8: b"x"}],
         KEYS + [{0: "3", 2: 999}],
+        KEYS + [{0: "3", 2: 24}],
+        KEYS + [{0: "4", 2: 999}],
+        KEYS + [{0: "3", 2: 12}, {0: "1", 8: b"xx"}],  # IDs of that AEAD have one byte
         [{0: "1", 8: b"x"}, {0: "2", 8: b"y"}],
+        # beyond the bounds of oscore.Limits
+        [{0: "0", 8: bytes(Limits.master_secret + 1)}] + KEYS[1:],
+        KEYS + [{0: "5", 8: bytes(Limits.master_salt + 1)}],
+        KEYS + [{0: "6", 8: bytes(Limits.id_context + 1)}],
     ):
         equal(refused(session, PUT, "/21/1", bad), 0x80)
         equal(sorted(client.dump()[21]), [0])
+    # at them, and 0 for the default algorithm
+    good = [{0: "0", 8: bytes(Limits.master_secret)}] + KEYS[1:] + [{0: "3", 2: 0}, {0: "4", 2: 0}]
+    good += [{0: "5", 8: bytes(Limits.master_salt)}, {0: "6", 8: bytes(Limits.id_context)}]
+    equal(ask(session, PUT, "/21/1", good).code, 0x44)
+    # and one resource at a time
+    equal(refused(session, PUT, "/21/1/3", [{2: 999}]), 0x80)
+    equal(client.dump()[21][1][3], 0)
 
 
 def test_byte_strings_may_come_as_text():
     client, session, _ = make()
     equal(ask(session, PUT, "/21/1", [{0: "0", 3: "0123456789abcdef"}, {0: "1", 3: "x"}, {0: "2", 3: "y"}]).code, 0x44)
-    equal(client.dump()[21][1], {0: b"0123456789abcdef", 1: b"x", 2: b"y"})
+    want = {0: b"0123456789abcdef", 1: b"x", 2: b"y"}
+    equal(client.dump()[21][1], want)
+    # In whatever format the server of version 1.0 or 1.1 of the object writes them.
+    for ct, payload in (
+        (110, b'[{"bn":"/21/1/","n":"0","vs":"0123456789abcdef"},{"n":"1","vs":"x"},{"n":"2","vs":"y"}]'),
+        (11544, cbor.dumps({21: {1: {0: "0123456789abcdef", 1: "x", 2: "y"}}})),
+        (11542, b"\xc8\x00\x100123456789abcdef\xc1\x01x\xc1\x02y"),
+    ):
+        equal(ask(session, DELETE, "/21").code, 0x42)
+        msg = request(PUT, "/21/1")
+        msg.add(CONTENT_FORMAT, ct)
+        msg.payload = payload
+        equal(session.handle(msg, None).code, 0x44)
+        equal(client.dump()[21][1], want)
+    # A number is neither.
+    equal(refused(session, PUT, "/21/1", [{0: "0", 2: 5}] + KEYS[1:]), 0x80)
 
 
 def test_a_finish_that_makes_no_sense_gets_4_06_and_rolls_back():

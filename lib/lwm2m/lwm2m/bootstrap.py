@@ -123,6 +123,10 @@ class BootstrapAccount(Session):
 
     name = "bootstrap"
 
+    # What Bootstrap-Discover is answered as. With "1.2" an instance of /21 has the ssid= of
+    # the server account that links to it, over which servers of 1.1 end the session.
+    version = "1.1"
+
     def __init__(self, client, security, hook):
         super().__init__(client, security, hook)
         self.saved = None  # the configuration before the first operation
@@ -197,6 +201,8 @@ class BootstrapAccount(Session):
             raise Error(METHOD_NOT_ALLOWED)
         entry = model.object(path[0])
         records = self._decode(request, path)
+        if path[:2] in self._keeps():
+            raise Error(BAD_REQUEST)
         self._begin()
         if len(path) > 2:
             model.write(path, records, True, self, True)
@@ -261,12 +267,19 @@ class BootstrapAccount(Session):
         return Message(DELETED)
 
     def _discover(self, path):
-        # As in LwM2M 1.1: no uri=, and no ssid= on /21, over which known servers
-        # end the session.
+        # No uri=, which is optional, and over which known servers end the session.
         model = self.client.model
         if len(path) > 1:
             raise Error(METHOD_NOT_ALLOWED)
-        links = [((), [("lwm2m", "1.1")])]
+        ssids = {}
+        for security in model.instances(0):
+            if not security.bootstrap and security.ssid is not None:
+                ssids[0, security.iid] = security.ssid
+                if self.version != "1.1" and security.oscore is not None:
+                    ssids[tuple(security.oscore)] = security.ssid
+        for server in model.instances(1):
+            ssids[1, server.iid] = server.ssid
+        links = [((), [("lwm2m", self.version)])]
         for oid in path or sorted(model.objects):
             model.object(oid)
             version = model.objects[oid].cls.VERSION
@@ -274,11 +287,8 @@ class BootstrapAccount(Session):
             if version or not instances:
                 links.append(((oid,), [("ver", version)] if version else []))
             for instance in instances:
-                attributes = []
-                if oid == 1 or (oid == 0 and not instance.bootstrap):
-                    if instance.ssid is not None:
-                        attributes.append(("ssid", instance.ssid))
-                links.append(((oid, instance.iid), attributes))
+                ssid = ssids.get((oid, instance.iid))
+                links.append(((oid, instance.iid), [] if ssid is None else [("ssid", ssid)]))
         msg = Message(CONTENT)
         msg.add(CONTENT_FORMAT, _LINK_FORMAT)
         msg.payload = self.client.dispatcher.links_payload(links)
