@@ -43,6 +43,28 @@ def account_arguments(instance):
     }
 
 
+class _Learned:
+    """What oscore.Account takes as persist under "b2": its keys end with the run, but that
+    the server needs a kid context in each request is remembered. Nothing is written, and
+    lwm2m_restart not needed, before there is such a server."""
+
+    def __init__(self, iid, arguments):
+        self._iid = iid
+        self._arguments = arguments
+
+    def _record(self):
+        from lwm2m_restart import persist, record_name
+
+        return persist(self._iid, record_name(**self._arguments), log)
+
+    def load(self):
+        if lwm2m_flash.open_record(self._iid).names():
+            return self._record().load()
+
+    def commit(self, *state):
+        self._record().commit(*state)
+
+
 def fresh(store, counters):
     """The generator of R1 and R3: seed, boot counter and the port's own, in one.
 
@@ -105,12 +127,12 @@ def make_client(reboot, store=None, counters=None, **kw):
 
     def secure(security, keys):
         arguments = account_arguments(keys)
+        record = _Learned(keys.iid, arguments)
+        policy = "b2"
         if keys.iid in config["opts"].get("restart", ()):
-            from lwm2m_restart import persist, record_name
-
-            arguments["persist"] = persist(keys.iid, record_name(**arguments), log)
-            arguments["policy"] = "b1"
-        account = Account(random=random, **arguments)
+            record = record._record()
+            policy = "b1"
+        account = Account(random=random, persist=record, policy=policy, **arguments)
         if account.ready():
             log("oscore: /21/%d goes on from the last run (appendix B.1)" % keys.iid)
         return account

@@ -222,10 +222,8 @@ def _change(store, new):
 def _commit(store, config, random, kept=()):
     _check(config)
     new = {"config": cbor.dumps(config), "seed": _seed(store, random)}
-    before = _restart(store)
+    before = _keys(store)
     restart = config.get("opts", {}).get("restart", {})
-    if not before and not restart:
-        return _change(store, new)
     import lwm2m_restart
 
     keys = config["objects"].get(_OSCORE, {})
@@ -235,8 +233,16 @@ def _commit(store, config, random, kept=()):
     for iid in changed:
         lwm2m_restart.prepare(iid, keys[iid], restart[iid])
     _change(store, new)
-    for iid in set(before) | set(restart):
-        lwm2m_restart.tidy(iid, keys[iid] if iid in restart else None)
+    for iid in before | set(restart):
+        lwm2m_restart.tidy(iid, keys[iid] if iid in restart or iid in kept else None)
+
+
+# Instances of /21 of what is on the board, whatever that is.
+def _keys(store):
+    try:
+        return set(_load(store)["objects"][_OSCORE])
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return set()
 
 
 # Restart policies of what is on the board, whatever that is.
@@ -340,13 +346,12 @@ def rotate(change, random, store=None):
 def wipe(store=None):
     """Remove the configuration, its keys, and all that was learned under it."""
     store = _store(store)
-    restart = _restart(store)
-    _change(store, {})
-    if restart:
-        import lwm2m_restart
+    import lwm2m_restart
 
-        for iid in restart:
-            lwm2m_restart.tidy(iid, None)
+    before = _keys(store)
+    _change(store, {})
+    for iid in before:
+        lwm2m_restart.tidy(iid, None)
 
 
 def _set(value):

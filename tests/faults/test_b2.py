@@ -77,6 +77,19 @@ def test_quirks(rig, quirks):
     rig.bench.wait("deregistered", ENDPOINT, 10, after=mark)
 
 
+def test_trap_14_a_server_that_needs_the_kid_context_is_remembered(rig):
+    """The first request without one is refused; the next start has it from flash."""
+    rig.bench.server.security.quirks.add("kid-context")
+    for refused in (1, 1):
+        rig.start()
+        for _ in range(2):  # what the first one taught is in flash before the second
+            rig.execute(UPDATE)
+            rig.device.wait_for("updated lifetime=")
+        rig.device.kill()
+        # The log goes on over the starts.
+        assert rig.device.log.count("server answers plain 4.00, trying again in 0 s") == refused
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_quirks_together_with_a_loss(rig, number):
     rig.bench.server.security.quirks.update(QUIRKS)

@@ -6,6 +6,7 @@
 
 import coap.message as m
 import lwm2m_app
+import lwm2m_flash
 import lwm2m_restart
 import oscore.context
 from coap.endpoint import Endpoint
@@ -158,7 +159,7 @@ class Board:
     def use(self):
         """Let what opens stores find this device's."""
         mount = self.mount
-        lwm2m_restart.open_record = lambda iid: Store("%s%s%d" % (mount, RECORD, iid), 512)
+        lwm2m_restart.open_record = lwm2m_flash.open_record = lambda iid: Store("%s%s%d" % (mount, RECORD, iid), 512)
         lwm2m_app.log = self.say
 
     def store(self):

@@ -7,6 +7,7 @@ from check import raises, equal
 from coap.message import Message, Error, GET, POST, PUT, DELETE
 from coap.message import URI_PATH, CONTENT_FORMAT, ACCEPT
 from lwm2m import Client
+from lwm2m.account import Account
 from lwm2m.bootstrap import BootstrapAccount
 from lwm2m.objects.device import Device
 from lwm2m.objects.oscore import OSCORE
@@ -223,6 +224,24 @@ def test_flash_that_refuses_gets_5_00_and_rolls_back():
     run_after(session)
     equal(client.dump(), before)
     assert "flash" in "\n".join(said)
+
+
+def test_keys_are_in_no_list_of_objects():
+    client, session, _ = make()
+    give(session)
+    pairs = client.check()
+    account = Account(client, pairs[0][0], pairs[0][1], None)
+    equal(bytes(account._links()), b'</>;rt="oma.lwm2m";ct=112,</1>;ver=1.2,</1/0>,</3>;ver=1.2,</3/0>')
+
+
+def test_a_link_to_keys_is_never_served_plain():
+    # A firmware without OSCORE refuses the account, and goes nowhere.
+    said = []
+    client = Client("ep", log=said.append)
+    client.model.define(OSCORE)
+    error = raises(ValueError, client.load, {0: {0: dict(BS)}, 21: {0: dict(BS_KEYS)}})
+    equal(str(error), "/0/0/17: this firmware has no OSCORE")
+    equal(client.accounts, [])
 
 
 def test_no_finish_in_time_rolls_back():

@@ -416,6 +416,21 @@ def test_policy_b2_leaves_the_numbers_of_b1_alone():
     assert account(policy="b1", flash=flash).ctx.seq >= 100
 
 
+def test_policy_b2_over_a_record_that_cannot_be_read_leaves_no_number():
+    # What "b2" writes must not become a beginning for "b1", which used nobody knows what.
+    flash = Flash()
+    client = account(policy="b1", flash=flash)
+    for _ in range(100):
+        client.seal_request(get("a"))
+    flash.data = False
+    client = account(policy="b2", flash=flash)
+    client._keep.learned()
+    assert client.housekeep()
+    client = account(policy="b1", flash=flash)
+    equal(raises(m.Error, client.seal_request, get("a")).code, m.UNAVAILABLE)
+    assert client.exhausted()  # fresh keys are due
+
+
 def test_memory_only_record_is_refused_without_persist():
     raises(ValueError, lambda: account(policy="b1", flash=None, random=1))
     assert Record(lambda: None, None).load() is None

@@ -5,6 +5,7 @@
 
 import cbor
 import lwm2m_app
+import lwm2m_flash
 import lwm2m_restart
 import lwm2m_setup
 import coap.message as m
@@ -54,7 +55,7 @@ class Board:
         self.lines = []
         self.client = None
         # What reads flash is told where it is.
-        lwm2m_restart.open_record = self.record
+        lwm2m_restart.open_record = lwm2m_flash.open_record = self.record
         lwm2m_app.log = self.lines.append
         lwm2m_setup.print = self.lines.append
 
@@ -163,7 +164,56 @@ def test_nothing_is_kept_by_default():
         ready(account, peer)
         equal(account.housekeep(), False)
         account.save()
-    equal(board.slots, {})
+    equal((board.slots[0].data, board.slots[0].writes), ([None, None], 0))
+
+
+def needs_kid_context(account, peer):
+    """Whether account begins without one with a server that answers nothing without."""
+    ready(account, peer)
+    outer, binding = account.seal_request(get("a"))
+    begins = kid(outer) is None
+    if begins:
+        raises(m.PlainError, account.open_response, m.Message(m.BAD_REQUEST), binding)
+        equal(account.recover(), False)
+        outer, binding = account.seal_request(get("a"))
+    equal(kid(outer), account.ctx.id_context)
+    account.open_response(serve(peer, wire(outer))[1], binding)
+    account.housekeep()
+    return begins
+
+
+def kid(outer):
+    return decode_option(outer.opt(m.OSCORE))[2]
+
+
+def test_trap_14_a_server_that_needs_the_kid_context_is_remembered():
+    # Over restarts, under each policy; written once. New keys are another matter.
+    for policy in (None, "b1"):
+        board = provisioned(policy)
+        equal(needs_kid_context(board.start(), server()), True)
+        for _ in range(3):
+            writes = board.slots[0].writes
+            account = board.start()
+            account.rekey()
+            equal(needs_kid_context(account, server()), False)
+            if policy is None:
+                equal(board.slots[0].writes, writes)
+        # another account that joins leaves it alone
+        board.apply(config(None, 2, OTHER), add=True)
+        account = board.start()
+        account.rekey()
+        equal(needs_kid_context(account, server()), False)
+        equal(board.slots[1].data, [None, None])
+        board.rotate({"ssid": 123, "keys": {0: bytes(16)}})
+        equal(needs_kid_context(board.start(), server(bytes(16))), True)
+        lwm2m_setup.wipe(store=Store(board.config))
+        equal(board.slots[0].data, [None, None])
+    # What "b2" writes leaves "b1" no number of the context that the secret alone makes.
+    board = provisioned(None)
+    needs_kid_context(board.start(), server())
+    board.apply(config("b1"))
+    account = board.start()
+    equal((account.state, account.ctx), ("new", None))
 
 
 class Frozen:

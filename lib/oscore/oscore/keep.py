@@ -28,7 +28,9 @@ class Keeper:
         self._b1 = b1 and persist is not None
         self._reserve_len = limits.reserve
         self._last = limits.sequence
-        self._old = (None, 0)  # under "b2", what "b1" may have left in flash: it stays
+        # Under "b2", what "b1" may have left in flash: it stays. Where that cannot be read
+        # no number is left, or else "b1" would begin anew with what is written over it.
+        self._old = (None, limits.sequence + 1)
         self.show = False  # the peer needs a kid context in every request
         self.ctx = None  # the context that flash holds, which stays below its `reserved`
         self.dirty = False  # flash wants a commit
@@ -46,6 +48,7 @@ class Keeper:
         id_context = params[6]
         begin = 0
         window = None
+        self._old = (None, 0)
         if saved is not None:
             id_context, begin, window, self.show = saved
             self._old = (id_context, begin)
