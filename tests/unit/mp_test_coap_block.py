@@ -554,6 +554,20 @@ def test_odd_responses():
             equal((text(response), error), (want, None))
 
 
+def test_a_server_that_takes_no_other_size_in_the_middle():
+    # As libcoap does: the size is asked for at the beginning instead, once.
+    def piece(num, more, size, data):
+        return Message(CONTENT, payload=data).add(BLOCK2, block_value(num, more, size))
+
+    first = piece(0, True, 1, bytes(32))
+    again = (piece(0, True, 0, bytes(16)), piece(1, False, 0, b"end"))
+    (response, error), requests = answers(first, Message(BAD_REQUEST), *again)(Message(GET))
+    equal((text(response), error), (bytes(16) + b"end", None))
+    equal(requests, ["0.01", "0.01 2:2/0/16", "0.01 2:0/0/16", "0.01 2:1/0/16"])
+    (response, error), requests = answers(first, Message(BAD_REQUEST), again[0], Message(BAD_REQUEST))(Message(GET))
+    equal((response.code, error, len(requests)), (BAD_REQUEST, None, 4))
+
+
 def test_request_tag_after_a_broken_upload():
     # Blocks of a body that was given up must not mix with those of the next (RFC 9175).
     net, client = pair(Store())

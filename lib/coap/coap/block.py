@@ -360,8 +360,15 @@ class Client:
         block2 = response.uint(_BLOCK2)
         body = self.body
         if block2 is None or response.code >= _BAD_REQUEST:
-            if body is not None and response.code < _BAD_REQUEST:
-                raise Incomplete("incomplete")
+            if body is not None:
+                if response.code < _BAD_REQUEST:
+                    raise Incomplete("incomplete")
+                if response.code == _BAD_REQUEST and self.restarts:
+                    # libcoap takes no other size in the middle: say it at the beginning, once.
+                    self.restarts -= 1
+                    self.body = None
+                    self.ask = self.szx
+                    return True
             self.response = response
             return False
         szx = block2 & _SZX
