@@ -6,6 +6,8 @@ VENV := $(CURDIR)/.venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 HAVE := $(VENV)/.venv-made
+# What the tests need is 176 MB more, which the demo does without.
+TESTING := $(VENV)/.installed-test
 PYTEST := $(BIN)/python -m pytest
 # SERVER: embedded (the default), leshan, or the http:// address of a Leshan demo server
 SERVER ?= embedded
@@ -43,13 +45,17 @@ $(STAMP): $(HAVE) requirements.txt tools/pyproject.toml
 	@if [ -n "$(MICROPYTHON)" ]; then ln -sf "$$(command -v $(MICROPYTHON))" $(BIN)/micropython; fi
 	@touch $@
 
+$(TESTING): $(STAMP) requirements-test.txt
+	@$(BIN)/pip install -q --disable-pip-version-check -r requirements-test.txt
+	@touch $@
+
 demo: $(STAMP)
 	@$(BIN)/python -m microlwm2m.demo --server $(SERVER)
 
-test: $(STAMP)
+test: $(TESTING)
 	$(PYTEST) $(T) $(ARGS)
 
-lint: $(STAMP)
+lint: $(TESTING)
 	$(BIN)/ruff check .
 	$(BIN)/codespell
 	$(BIN)/python tests/commits.py

@@ -3,5 +3,5 @@
 boards: $(STAMP)
 	@$(BIN)/python boards/images.py $(BOARDS)
 
-test-boards: boards
+test-boards: boards $(TESTING)
 	$(PYTEST) tests/boards $(ARGS)
