@@ -8,7 +8,7 @@ import time
 import pytest
 from device import Device
 from peer import Typed
-from proxy import Faults, Proxy
+from proxy import DOWN, LOSE, PASS, UP, Faults, Proxy
 
 _keys = itertools.count(0xC000)
 SECRET = "000102030405060708090a0b0c0d0e0f"
@@ -195,6 +195,88 @@ def test_server_is_restarted(own_leshan, name, device, kept):
     leshan.events.wait_for("REGISTRATION", name, timeout=40)
     device.wait_for("registered location=", timeout=20)
     assert leshan.read(name, "/3/0/0").value == "microlwm2m"
+
+
+# Appendix B.2: request 1, its answer with R2, request 3 (the Register), its answer.
+MESSAGES = ((UP, 0), (DOWN, 0), (UP, 1), (DOWN, 1))
+
+
+class Stopped:
+    """A plan: the line is dead behind one message of B.2. That one is delivered where the side
+    that is killed has sent it, and has died with its receiver otherwise."""
+
+    def __init__(self, proxy, side):
+        self.proxy, self.side = proxy, side
+        proxy.plan = self
+
+    def __call__(self, datagram):
+        if (datagram.direction, self.seen[datagram.direction]) == self.message:
+            self.proxy.cut = True
+            return PASS if datagram.direction == self.side else LOSE
+        self.seen[datagram.direction] += 1
+        return PASS
+
+    def at(self, message):
+        """Wait until nothing passes any more."""
+        self.message, self.seen = message, {UP: 0, DOWN: 0}
+        self.proxy.cut = False
+        self.after = self.proxy.last
+
+    def reached(self):
+        self.proxy.wait_for(lambda d: self.proxy.cut, after=self.after, timeout=20)
+
+    def go_on(self):
+        self.message = None
+        self.after = self.proxy.last
+        self.proxy.cut = False
+
+    def round_trips(self):
+        """Requests of the device since go_on(), each counted once."""
+        seen = self.proxy.datagrams[self.after + 1 :]
+        return len({d.mid for d in seen if d.direction == UP and d.type == "CON"})
+
+
+def test_device_is_killed_at_each_message_of_b2(leshan, account, device):
+    with Proxy(("127.0.0.1", leshan.coap)) as proxy:
+        account.provision(device, port=proxy.port)
+        line = Stopped(proxy, UP)
+        for message in MESSAGES:
+            line.at(message)
+            device.start()
+            line.reached()
+            device.kill()
+            line.go_on()
+            device.start()
+            device.wait_for("registered location=", timeout=40)
+            print(message, "round trips:", line.round_trips())
+            assert line.round_trips() <= 4
+            assert leshan.read(account.name, "/3/0/0").value == "microlwm2m"
+            device.kill()
+
+
+def test_server_is_killed_at_each_message_of_b2(own_leshan, name, device):
+    leshan = own_leshan()
+    account = Account(leshan, name)
+    account.at_server()
+    with Proxy(("127.0.0.1", leshan.coap)) as proxy:
+        account.provision(device, "--lifetime", "4", "--retry-timer", "1", port=proxy.port)
+        line = Stopped(proxy, DOWN)
+        for message in MESSAGES:
+            line.at(message)
+            device.start()
+            line.reached()
+            if message == MESSAGES[-1]:
+                device.wait_for("registered location=")
+            leshan.restart()
+            line.go_on()
+            if message == MESSAGES[-1]:
+                # Registered, as far as it knows: its next Update shows what happened.
+                device.wait_for("server answers plain 4.00", timeout=40)
+            device.wait_for("registered location=", timeout=40)
+            print(message, "round trips:", line.round_trips())
+            assert line.round_trips() <= 6
+            assert leshan.read(name, "/3/0/0").value == "microlwm2m"
+            device.kill()
 
 
 def test_server_that_refuses_1_2_gets_1_1(leshan, account, device):
