@@ -3,6 +3,7 @@
 #
 # argv: PORT NAME SENDER_ID RECIPIENT_ID SECRET (hex) [SEED]. One command a line on stdin:
 #   PROBE          request 1, or again; prints the state after it
+#   LONG           REGISTER with a list of objects that takes four blocks
 #   REGISTER, UPDATE, DEREGISTER, SEND path=value   prints code and state
 #   NOTIFY         a notification; prints what became of it
 #   REKEY, RECOVER what Account.rekey() and recover() do
@@ -54,11 +55,13 @@ class Device:
     def message(self, command):
         if command == "PROBE":
             return self.account.probe()
-        if command == "REGISTER":
+        if command in ("REGISTER", "LONG"):
             msg = m.Message(m.POST).add(m.URI_PATH, "rd").add(m.CONTENT_FORMAT, 40)
             for query in ("ep=" + self.name, "lt=60", "lwm2m=1.1", "b=U"):
                 msg.add(m.URI_QUERY, query)
             msg.payload = b"</3/0>"
+            if command == "LONG":
+                msg.payload += b"".join([b",</3442/%d>" % n for n in range(130)])
             return msg
         msg = m.Message(m.DELETE if command == "DEREGISTER" else m.POST)
         for part in self.location:

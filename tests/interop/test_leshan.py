@@ -197,6 +197,19 @@ def test_server_is_restarted(own_leshan, name, device, kept):
     assert leshan.read(name, "/3/0/0").value == "microlwm2m"
 
 
+def test_trap_17_bodies_that_californium_sends_in_blocks_only(own_leshan, name, device):
+    """Sealed it cannot send some 980 to 1,023 bytes whole, so it is told to cut them."""
+    leshan = own_leshan(block=512)
+    account = Account(leshan, name)
+    account.at_server()
+    account.provision(device)
+    device.start()
+    device.wait_for("registered location=")
+    for n in (511, 512, 513, 980, 985, 1000, 1023, 1024):
+        assert leshan.write(name, "/3/0/14", "x" * n, "TEXT").code == "2.04", n
+        assert leshan.read(name, "/3/0/14", "TEXT").value == "x" * n, n
+
+
 # Appendix B.2: request 1, its answer with R2, request 3 (the Register), its answer.
 MESSAGES = ((UP, 0), (DOWN, 0), (UP, 1), (DOWN, 1))
 

@@ -36,7 +36,7 @@ class Device:
         self.process.stdin.flush()
 
     def ask(self, command):
-        self.trips += command in ("PROBE", "REGISTER", "UPDATE", "DEREGISTER")
+        self.trips += command in ("PROBE", "REGISTER", "LONG", "UPDATE", "DEREGISTER")
         self.tell(command)
         return self.line()
 
@@ -86,6 +86,14 @@ def test_b2_then_both_ask(leshan, device, name):
     assert d.ask("REGISTER") == "2.01 ready"
     serves(leshan, d, name)
     assert d.ask("DEREGISTER") == "2.02 ready"
+
+
+def test_trap_17_answers_to_blocks_without_block1_inside(leshan, device, name):
+    d = device()
+    assert d.ask("PROBE") == "4.01 b2-2"
+    assert d.ask("LONG") == "2.01 ready"  # its first block is request 3
+    assert len(leshan.registration(name)["objectLinks"]) >= 131
+    serves(leshan, d, name)
 
 
 def test_observation(leshan, device, name):

@@ -359,10 +359,14 @@ def test_trap_7_an_observation_ends_with_its_context():
     outer, binding = server.seal_request(get("a").add(m.OBSERVE, 0))
     _, seen = client.open_request(wire(outer))
     client.seal_response(content(b"1").add(m.OBSERVE, 1), seen, True)
+    outer, binding = server.seal_request(get("slow"))
+    _, slow = client.open_request(wire(outer))
     client.rekey()
     client.seal_response(content(b"2").add(m.OBSERVE, 2), seen, True)
     ready(client, server)
     raises(m.Error, client.seal_response, content(b"3").add(m.OBSERVE, 3), seen, True)
+    # nor can a request of then be answered, under whatever nonce
+    raises(m.Error, client.seal_response, content(b"late"), slow)
     equal(client.generation, 2)
 
 

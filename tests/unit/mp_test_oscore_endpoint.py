@@ -200,3 +200,47 @@ def test_host_and_port_outside():
     equal(outside(net.sent[0][3]), [URI_HOST, URI_PORT])
     equal(handler.requests[0][1], [(URI_HOST, b"h"), (URI_PORT, b"\x16\x33"), (URI_PATH, b"a")])
     equal(outside(net.sent[1][3]), [])
+
+
+# ---- what servers do that is all normal
+
+
+def test_trap_16_the_newest_echo_counts():
+    # A server that does not know a repeated request again asks anew, and has forgotten what it
+    # asked for before.
+    net, client, handler, _ = sealed()
+    wanted = [b"none yet"]
+
+    def ask_for_echo(request, peer, responder):
+        echo = bytes(request.opt(ECHO, b""))
+        if echo == wanted[-1] and len(wanted) > 3:
+            return Message(CHANGED)
+        wanted.append(b"echo-%d" % len(wanted))
+        return Message(UNAUTHORIZED).add(ECHO, wanted[-1])
+
+    net.ends["server"].handler = ask_for_echo
+    response, error = ask(net, client, Message(POST).add(URI_PATH, "rd"))
+    equal((response.code, error, len(wanted)), (CHANGED, None, 4))
+
+
+def test_trap_18_none_of_it_is_a_bad_option():
+    net, client, handler, _ = sealed()
+    server = net.ends["server"]
+    handler.answer = Message(CREATED).add(LOCATION_PATH, "rd").add(LOCATION_QUERY, "a=1")
+    a, b = client.hook, server.hook
+    for n, token in enumerate((b"", b"t", b"")):
+        inner = Message(POST).add(URI_PATH, "rd").add(REQUEST_TAG, b"tag"[: 2 * n])
+        outer, binding = a.seal_request(inner)
+        outer.add(URI_HOST, "server").add(URI_PORT, 5683)
+        outer.type, outer.mid, outer.token = CON, 77 + n, token
+        server.receive(encode(outer), "client", net.now)
+        answer = decode(net.sent[-1][3])
+        equal((answer.code, bytes(answer.token)), (CHANGED, token))
+        answer = a.open_response(answer, binding)
+        equal((answer.code, bytes(answer.opt(LOCATION_QUERY))), (CREATED, b"a=1"))
+    equal(len(handler.requests), 3)
+    net.moving.clear()
+    # The same as it comes back to an endpoint.
+    response, error = ask(net, client, Message(POST).add(URI_PATH, "rd"))
+    equal((response.code, error), (CREATED, None))
+    equal((server.counters.refused, server.counters.dropped, client.counters.dropped), (0, 0, 0))

@@ -162,7 +162,7 @@ def test_proxy_uri_is_split():
 # ---- codes and Observe
 
 
-def test_outer_codes_say_nothing():
+def test_trap_10_outer_codes_say_nothing():
     client, server = pair()
     for code in range(1, 8):
         request = m.Message(code).add(m.URI_PATH, "a")
@@ -187,7 +187,7 @@ def notify(server, seen, value, notification=True):
     return wire(server.seal_response(msg, seen, notification), kind=m.NON)
 
 
-def test_observe_stands_inside_and_outside():
+def test_trap_19_observe_stands_inside_and_outside():
     client, server = pair()
     binding, seen = observed(client, server)
     pivs = []

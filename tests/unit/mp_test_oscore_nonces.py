@@ -252,7 +252,7 @@ def frozen(n):
     return bytes(n)
 
 
-def test_200_restarts_with_a_frozen_generator():
+def test_trap_20_200_restarts_with_a_frozen_generator():
     r1, r3 = set(), set()
     server = account(SERVER, CLIENT)
     for boot in range(1, 201):

@@ -152,6 +152,18 @@ def test_a_name_belongs_to_one_set_of_keys():
     equal(lwm2m_restart._name(oscore()), lwm2m_restart.record_name(**base))
 
 
+def test_algorithms_and_ids_of_the_instance_are_those_that_are_used():
+    for aead, tag_len in ((10, 8), (30, 16), (12, 8), (32, 16), (0, 8)):
+        board = provisioned(None, _3=aead)
+        account = board.start()
+        peer = oscorepair.account(
+            b"\x02", b"\x01", master_secret=SECRET, master_salt=b"salt", policy="b2", aead=aead
+        )
+        ready(account, peer)
+        equal(account.ctx.tag_len, tag_len)
+        oscorepair.recorder.forget()
+
+
 # ---- b2, the default
 
 
@@ -228,7 +240,7 @@ def kid_context(outer):
     return unbstr(decode_option(outer.opt(m.OSCORE))[2])
 
 
-def test_200_restarts_with_a_frozen_generator():
+def test_trap_20_200_restarts_with_a_frozen_generator():
     board = provisioned(None)
     peer = server()
     lwm2m_app.os = Frozen
