@@ -121,6 +121,7 @@ def make_client(reboot, store=None, counters=None, **kw):
     counters = counters or lwm2m_flash.open_counters()
     for problem in store.problems + counters.problems:
         log("flash: " + problem)
+    store.mend()
     config = read_config(store)
     random = fresh(store, counters)
     OSCORE.check = check_keys

@@ -5,10 +5,11 @@
 # Whatever happens, the device comes back by itself, and (Rig.check) the server's referee has
 # seen no nonce twice and nothing that a strict server would not take.
 
+import contextlib
 import itertools
 
 import pytest
-from faults.rig import COUNT, COUNTED, ENDPOINT, TEXT, account
+from faults.rig import COUNT, COUNTED, ENDPOINT, RECIPIENT, SALT, SENDER, TEXT, Bench, account
 
 # The four messages: request 1, its answer with R2, request 3 (the Register), its answer.
 MESSAGES = range(4)
@@ -234,6 +235,34 @@ def test_server_is_restarted_meanwhile(rig, number):
         rig.bench.wait("registered", ENDPOINT, 20)
         return
     serves(rig)
+
+
+def test_trap_9_two_servers_with_the_same_ids(rig):
+    """A context is found by the server that it is shared with, not by a kid alone."""
+    with contextlib.closing(Bench()) as other:
+        secret = b"of-the-other-one"
+        other.add_account(account(master_secret=secret))
+        done = rig.device.command(
+            "provision", "--add", "--server", other.server.uri, "--short-id", "7",
+            "--sender-id", SENDER.hex(), "--recipient-id", RECIPIENT.hex(), "--master-secret", "-",
+            "--master-salt", SALT.hex(), "--retry-timer", "1", input=secret.hex() + "\n",
+        )
+        assert done.returncode == 0, done.stderr
+        rig.start()
+        other.wait("registered", ENDPOINT, 20)
+        both = (rig.bench, other)
+        for round in range(2):
+            for n, bench in enumerate(both):
+                text = "from %d in %d" % (n, round)
+                assert bench.write(ENDPOINT, TEXT, text).code == "2.04"
+                assert [b.read(ENDPOINT, TEXT).value for b in both] == [text, text]
+            # One of them forgets: the other one's context stays as it was.
+            mark, kept = other.mark, rig.bench.mark
+            other.restart()
+            rig.execute("/1/1/8")
+            other.wait("registered", ENDPOINT, 20, after=mark)
+            assert not rig.bench.events("context", kept)
+        assert not other.events("nonce-reuse")
 
 
 @pytest.mark.parametrize("kept", [True, False], ids=["account kept", "account lost"])

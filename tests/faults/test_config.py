@@ -153,6 +153,14 @@ def test_one_slot_is_torn(rig, slot, spoil):
     assert rig.read("/3/0/0") == "microlwm2m"
     (told,) = [line for line in rig.device.log.split("\n") if "flash: " in line]
     assert "/lwm2m.%d: torn" % slot in told
+    # Once: the slot is good again, and would serve where the other one went.
+    rig.device.kill()
+    rig.start()
+    assert rig.device.log.count("flash: ") == 1
+    rig.device.kill()
+    records(rig, "cut /lwm2m.%d 0" % (1 - slot))
+    rig.start()
+    assert rig.device.log.count("flash: ") == 2
 
 
 def test_both_slots_are_torn(rig):

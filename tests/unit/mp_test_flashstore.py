@@ -216,8 +216,38 @@ def test_corrupt_slots_are_reported_and_passed_over():
             equal(len(t.problems), 1)
             assert t.problems[0].startswith("/pc/store.1: "), t.problems
     t.put("a", b"newer")  # goes over the corrupt one
+    equal(t._slot, 1)
     equal(_slots()[0], good[0])
     equal((Store("/pc/store").get("a"), Store("/pc/store").problems), (b"newer", []))
+    umount()
+
+
+def test_a_problem_is_reported_once():
+    for spoilt in (0, 1):
+        for wrong in (b"", b"torn", b"mfs2 of another version"):
+            s = _with(Lfs())
+            s.commit({"a": b"1"})
+            s.commit({"a": b"2"})
+            with open("/pc/store.%d" % spoilt, "wb") as f:
+                f.write(wrong)
+            s = Store("/pc/store")
+            equal(len(s.problems), 1)
+            good = _slots()[1 - spoilt]
+            s.mend()
+            equal(_slots()[1 - spoilt], good)  # the good one is left alone
+            t = Store("/pc/store")
+            equal((t.problems, _content(t)), ([], {"a": b"1" if spoilt else b"2"}))
+            slots = _slots()
+            t.mend()  # nothing to do
+            equal(_slots(), slots)
+            umount()
+    # Nothing good, nothing written.
+    _with(Lfs())
+    for slot in (0, 1):
+        with open("/pc/store.%d" % slot, "wb") as f:
+            f.write(b"torn")
+    Store("/pc/store").mend()
+    equal(_slots(), [b"torn", b"torn"])
     umount()
 
 

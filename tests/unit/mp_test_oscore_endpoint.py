@@ -227,7 +227,7 @@ def test_trap_18_none_of_it_is_a_bad_option():
     net, client, handler, _ = sealed()
     server = net.ends["server"]
     handler.answer = Message(CREATED).add(LOCATION_PATH, "rd").add(LOCATION_QUERY, "a=1")
-    a, b = client.hook, server.hook
+    a = client.hook
     for n, token in enumerate((b"", b"t", b"")):
         inner = Message(POST).add(URI_PATH, "rd").add(REQUEST_TAG, b"tag"[: 2 * n])
         outer, binding = a.seal_request(inner)

@@ -113,8 +113,8 @@ class Store:
     take with their names, 3 bytes each and 16 in all.
 
     Opening never fails on what is in the slots. A slot that is torn, corrupt or of
-    another version is passed over, and `problems` gets a line for it; the next
-    commit overwrites it. A line in `problems` means that the commit before the
+    another version is passed over, and `problems` gets a line for it; mend() or the
+    next commit overwrites it, so that it is reported once. A line in `problems` means that the commit before the
     restart may be lost, if it was not finished, or (bit rot) although it was.
     """
 
@@ -183,6 +183,12 @@ class Store:
         if wipe:
             self._write(records)
         return True
+
+    def mend(self):
+        """Make both slots good again after one was passed over. Where no good one is left
+        nothing is written. Raises OSError when that fails; the good one stays as it is."""
+        if self.problems and self.generation:
+            self._write(self._records)
 
     def _write(self, records):
         data = _build(self.generation + 1, records)
