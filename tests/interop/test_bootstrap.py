@@ -102,7 +102,33 @@ def test_bootstrap_trigger(leshan, name, device):
     device.wait_for("registered location=.* lifetime=250")
 
 
-def test_bad_configuration_is_refused_and_rolled_back(leshan, name, device):
+def test_bad_configuration_is_refused_with_4_06_and_rolled_back(leshan, name, device):
+    """Each instance is in order; only Finish shows that they do not go together."""
+    configure(leshan, name)
+    provision(leshan, device, name, True)
+    device.start()
+    device.wait_for("registered location=.* lifetime=300")
+    leshan.events.wait_for("REGISTRATION", name)
+    # DTLS without a key of its own.
+    leshan.set_bootstrap(
+        name, uri="coaps://127.0.0.1:5684", lifetime=100, sender_id="aa", recipient_id="ab",
+        master_secret=SECRET[::-1],
+    )
+    assert leshan.execute(name, "/1/0/9").code == "2.04"
+    event = leshan.events.wait_for("BSSESSION", name, match=lambda e: e.data["name"] == "error", timeout=20)
+    assert event.data["message"].startswith("BootstrapFinishRequest"), event.data
+    assert "406" in event.data["message"], event.data
+    device.wait_for("rolled back")
+    device.wait_for("registered location=.* lifetime=300", timeout=30)
+    assert leshan.read(name, "/3/0/0").value == "microlwm2m"
+    # In flash too.
+    device.kill()
+    device.start()
+    device.wait_for("registered location=.* lifetime=300")
+    assert SECRET[::-1] not in device.log
+
+
+def test_unusable_keys_are_refused_and_rolled_back(leshan, name, device):
     configure(leshan, name)
     provision(leshan, device, name, True)
     device.start()

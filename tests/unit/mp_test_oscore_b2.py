@@ -545,6 +545,35 @@ def test_trap_13_server_starts_at_message_2():
         assert same(exchange(client, lost, get("block")), content(b"ok"))
 
 
+def test_trap_13_two_requests_are_answered_with_message_2():
+    # The second answer comes when request 3 is out already: what answers that counts.
+    client, server = account(), account(SERVER, CLIENT)
+    ready(client, server)
+    one, two = [client.seal_request(get("a")) for _ in range(2)]
+    lost = account(SERVER, CLIENT, random=Rand(5))
+
+    def message_2(binding, r2):
+        second = lost.derive(r2 + client.ctx.id_context)
+        nonce = lost.derive(client.ctx.id_context).nonce(False, binding.piv)
+        return answered(second, binding, m.UNAUTHORIZED, bstr(r2), nonce=nonce)
+
+    client.open_response(message_2(one[1], b"r2-one-1"), one[1])
+    third, binding = client.seal_request(get("a"))
+    client.open_response(message_2(two[1], b"r2-two-2"), two[1])
+    lost._r2.append(b"r2-one-1")
+    assert same(client.open_response(serve(lost, wire(third))[1], binding), content(b"ok"))
+    equal((client.state, client.ctx.id_context), ("ready", lost.ctx.id_context))
+
+
+def test_keys_of_message_2_are_gone_once_it_is_sealed():
+    client, server = account(), account(SERVER, CLIENT)
+    outer, _ = client.seal_request(client.probe())
+    made = raises(m.SecurityError, server.open_request, wire(outer)).ex
+    assert made.ctx.live()
+    server.seal_response(m.Message(m.UNAUTHORIZED), made)
+    equal((made.ctx.live(), bytes(made.ctx.sender_key)), (False, bytes(16)))
+
+
 def test_server_that_loses_r2_between_2_and_4():
     client, server = account(), account(SERVER, CLIENT)
     exchange(client, server, client.probe())

@@ -39,8 +39,7 @@ class Session:
     client: gives now(), say(session, text), connect(session), disconnect(session).
     security: the instance of /0. hook: the security hook (RFC 8613), or None for a
     plain account. Beside what an endpoint asks of it, it has ready(), state, rekey(),
-    probe(), recover(), trying(), again(), exhausted(), housekeep(), save(), wipe(),
-    generation.
+    probe(), recover(), again(), exhausted(), housekeep(), save(), wipe(), generation.
 
     machine, set by the subclass, knows which request is due: next(now), wake,
     asked, leaving, answered(now, response, error), failed(now, what, why). The subclass
@@ -282,8 +281,7 @@ class Session:
         else:
             self.keys_wanted = not self.hook.ready()
             what = "trying again"
-            if self.hook.trying():
-                wait = 0  # once in a context, so that it needs no other bound
+            wait = 0  # twice in a row at most: no bound is needed
         self.machine.repeat(now + wait)
         self.say(
             "oscore: server answers plain %s, %s in %d s"

@@ -153,10 +153,6 @@ class Rederiving:
         self.rekey()
         return True
 
-    def trying(self):
-        """Whether the next request tries what a kid context helps: once in a context."""
-        return self._trying is True and self.ready()
-
     def again(self, inner):
         """What to add to the same request to send it once more, as the response inner asks:
         a tuple of options (number, value), or None when it does not ask."""
