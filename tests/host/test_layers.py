@@ -2,6 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -90,3 +91,14 @@ def test_an_upward_import_is_found(tmp_path, monkeypatch):
     monkeypatch.setattr("test_layers.ROOT", tmp_path)
     with pytest.raises(AssertionError, match="coap/bad.py imports oscore"):
         test_imports_point_down(bad)
+
+
+def test_each_trap_of_b2_has_its_test():
+    """The list in mp_test_oscore_b2.py, and tests that carry the number of each."""
+    listed = re.findall(r"^# +(\d+)\. ", (ROOT / "tests/unit/mp_test_oscore_b2.py").read_text(), re.M)
+    named = set()
+    for folder in ("unit", "interop", "faults"):
+        for path in (ROOT / "tests" / folder).glob("*test_*.py"):
+            named |= set(re.findall(r"^def test_trap_(\d+)_", path.read_text(), re.M))
+    assert listed == [str(n) for n in range(1, 21)]
+    assert named == set(listed)

@@ -1,6 +1,28 @@
 # Appendix B.2: the four messages, both roles, and what peers do otherwise.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 Appendix B.2
+#
+# Traps, each with a test named test_trap_N here or elsewhere (tests/host/test_layers.py):
+#  1. Some servers carry request 1 out: it is a harmless GET.
+#  2. R2 has any length, and ID Contexts reach 24 bytes and more.
+#  3. Any request is taken for request 3: one at a time until it is answered.
+#  4. A server may take request 1 for the request 3 of an earlier run.
+#  5. A retransmission repeats the same bytes.
+#  6. A plain error is a hint that anybody can send: its rate is limited, and nothing changes.
+#  7. Observations end with their context.
+#  8. A server may ask for Echo right after B.2.
+#  9. Two accounts may have the same IDs.
+# 10. Outer codes say nothing.
+# 11. Fresh keys come long before numbers end.
+# 12. A server that lost its context answers plain: 4.00 or 4.01.
+# 13. A server may begin in the middle of a body, which is not lost.
+# 14. Some servers need a kid context in every request, others must not see one.
+# 15. Each run has a socket of its own; a request 1 that is known gets Echo under R1.
+# 16. The newest Echo counts.
+# 17. Answers to blocks may have no Block1, and some bodies come in blocks only.
+# 18. Outer Uri-Port, no token, Request-Tag, Location-Query: all normal.
+# 19. Notifications have Observe inside and outside.
+# 20. R1 and R3 never come again, whatever the port's generator does.
 
 import json
 
