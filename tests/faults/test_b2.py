@@ -279,3 +279,38 @@ def test_server_is_restarted(rig, kept):
         rig.bench.add_account(account())
     rig.registered(mark)
     serves(rig)
+
+
+@pytest.mark.parametrize("policy", ["b1", "b1-static"])
+def test_keys_that_outlive_a_restart(rig, tmp_path, policy):
+    """Appendix B.1: no agreement at a start, numbers that go on, and Echo at the server's first
+    request after a kill. Where the server lost its context a "b1" device agrees on another."""
+    kept = tmp_path / "secret"
+    done = rig.device.command(
+        "provision", "--endpoint", ENDPOINT, "--server", rig.bench.server.uri,
+        "--sender-id", SENDER.hex(), "--recipient-id", RECIPIENT.hex(), "--master-salt", SALT.hex(),
+        "--retry-timer", "1", "--restart", policy, "--secret-out", kept,
+    )
+    assert done.returncode == 0, done.stderr
+    secret = bytes.fromhex(kept.read_text())
+    static = policy == "b1-static"
+    rig.bench.add_account(account(master_secret=secret, b2="optional" if static else "required"))
+    mark = rig.bench.mark
+    for start in range(4):
+        rig.start()
+        assert rig.read("/3/0/0") == "microlwm2m"
+        rig.write(TEXT, "start %d" % start)
+        assert rig.read(TEXT) == "start %d" % start
+        rig.device.kill()
+    assert len(rig.bench.events("context", mark)) == 1
+    assert rig.device.log.count("goes on from the last run") == (4 if static else 3)
+    assert rig.device.log.count("appendix B.2)") == (0 if static else 1)
+    if static:
+        return
+    rig.bench.restart()
+    for _ in range(2):
+        rig.start()
+        assert rig.read("/3/0/0") == "microlwm2m"
+        rig.device.kill()
+    assert len(rig.bench.events("context", mark)) == 2
+    assert rig.device.log.count("appendix B.2)") == 2

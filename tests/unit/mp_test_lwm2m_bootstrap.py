@@ -254,6 +254,20 @@ def test_no_finish_in_time_rolls_back():
     assert "no Finish" in "\n".join(said)
 
 
+def test_hold_off_is_waited_before_the_first_try_only():
+    client = Client("ep", log=lambda text: None)
+    client.load({0: {0: {0: "coap://192.0.2.9", 1: True, 2: 3, 11: 5}}})
+    machine = client._booting.machine
+    now = client.now()
+    assert now + 4000 < machine.wake <= now + 5000
+    equal(machine.next(machine.wake - 1), None)
+    equal(machine.next(machine.wake).path(), ["bs"])
+    for delay in (10, 20, 40, 80, 160, 320, 640, 1280, 1280):
+        machine.asked = "bootstrap"
+        machine.answered(1000, None, "timeout")
+        equal(machine.wake, 1000 + 1000 * delay)
+
+
 def test_each_operation_counts_the_wait_anew():
     client, session, _ = make()
     session.machine.operation(100000)

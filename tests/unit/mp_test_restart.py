@@ -562,6 +562,17 @@ def test_a_policy_stays_with_the_keys_that_it_was_set_for():
             equal(board.start()._keep._b1, stays)
 
 
+def test_keys_that_a_bootstrap_replaced_are_in_neither_slot():
+    def secret(objects):
+        objects[21][0][0] = OTHER
+
+    board = provisioned(None)
+    assert SECRET in board.config.data[0] and SECRET in board.config.data[1]
+    bootstrapped(board, secret)
+    for data in board.config.data:
+        assert SECRET not in data and OTHER in data
+
+
 def test_a_commit_that_fails_changes_nothing():
     board = provisioned()
     board.start()
