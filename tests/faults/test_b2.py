@@ -9,6 +9,8 @@ import contextlib
 import itertools
 
 import pytest
+from aiocoap import Message
+from aiocoap.numbers import codes
 from faults.rig import COUNT, COUNTED, ENDPOINT, RECIPIENT, SALT, SENDER, TEXT, Bench, account
 
 # The four messages: request 1, its answer with R2, request 3 (the Register), its answer.
@@ -114,6 +116,43 @@ def test_server_begins(rig, number, fate):
     rig.registered(mark)
     rig.line.use(None)
     serves(rig)
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_trap_13_server_begins_in_the_middle_of_its_body(rig, step):
+    """A body that it writes in blocks, and one that it reads in blocks, go on in the new context."""
+    rig.start()
+    text = "".join(chr(97 + n % 26) for n in range(900))
+
+    def rekey():
+        rig.bench.rekey(ENDPOINT)
+        mark = rig.bench.mark
+        rig.execute(UPDATE)
+        rig.registered(mark)
+
+    def block(number, payload=None):
+        message = Message(code=codes.GET, uri_path=TEXT[1:].split("/"), accept=0)
+        if payload is None:
+            message.opt.block2 = (number, False, 4)
+        else:
+            message = Message(
+                code=codes.PUT, uri_path=TEXT[1:].split("/"), content_format=0, payload=payload.encode()
+            )
+            message.opt.block1 = (number, number < 3, 4)
+        return rig.exchange(message)
+
+    for number in range(4):
+        if number == step:
+            rekey()
+        answer = block(number, text[number * 256 : number * 256 + 256])
+        assert answer.code == (codes.CHANGED if number == 3 else codes.CONTINUE)
+    assert rig.read(TEXT) == text
+    got = ""
+    for number in range(4):
+        if number == step:
+            rekey()
+        got += block(number).payload.decode()
+    assert got == text
 
 
 def test_notifications_between_two_contexts(rig):

@@ -292,6 +292,19 @@ def test_server_is_killed_at_each_message_of_b2(own_leshan, name, device):
             device.kill()
 
 
+def test_trap_12_the_context_ends_with_the_registration(leshan, registered, device):
+    """Leshan drops it at a De-register: a device that was disabled finds a plain 4.00, with or
+    without a kid context, and agrees on fresh keys."""
+    assert leshan.write(registered, "/1/0/5", 1).code == "2.04"
+    assert leshan.execute(registered, "/1/0/4").code == "2.04"
+    leshan.events.wait_for("DEREGISTRATION", registered)
+    device.wait_for("server answers plain 4.00, trying again in 0 s")
+    device.wait_for("server answers plain 4.00, fresh keys in 0 s")
+    device.wait_for("registered location=")
+    leshan.events.wait_for("REGISTRATION", registered)
+    assert leshan.read(registered, "/3/0/0").value == "microlwm2m"
+
+
 def test_server_that_refuses_1_2_gets_1_1(leshan, account, device):
     with leshan.newest("1.1"):
         account.provision(device)

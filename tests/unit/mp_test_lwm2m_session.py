@@ -364,6 +364,24 @@ def test_trap_13_a_body_of_the_server_goes_on_under_the_new_keys():
     equal(got, text.encode())
 
 
+def test_a_server_that_never_ends_b2_is_not_asked_without_end():
+    # It forgets R2 each time, so that each request 3 is a request 1 to it.
+    client, account = make()
+    peer = Peer(client, account)
+    asked = 0
+    account.poll(client.clock)
+    while client.sockets[-1].sent:
+        peer.start()
+        peer.endpoint.receive(client.sockets[-1].sent.pop(), "device", client.clock)
+        asked += 1
+        account.poll(client.clock)
+        assert asked < 5
+    equal((asked, peer.codes), (3, []))
+    assert account.machine.wake > client.clock
+    # Once it does not forget any more the device is there at the next try.
+    peer.until_registered()
+
+
 def test_a_server_that_is_restarted_again_and_again_is_not_waited_for_long():
     # Where only the kid context is tried, once in a context, nothing is added to the wait.
     client, account = make()

@@ -270,6 +270,11 @@ def test_challenge_asks_once():
     options = client.again(client.open_response(answer, binding))
     assert same(exchange(client, server, get("a").add(*options[0])), content(b"ok"))
     assert same(exchange(client, server), content(b"ok"))
+    # Another time it asks for another value: the first one proves nothing any more.
+    server.challenge()
+    again = client.again(exchange(client, server, get("a").add(*options[0])))
+    assert again[0][1] != options[0][1]
+    assert same(exchange(client, server, get("a").add(*again[0])), content(b"ok"))
 
 
 def test_a_peer_that_knows_no_echo_gets_fresh_keys():

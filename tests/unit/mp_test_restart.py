@@ -220,6 +220,16 @@ def test_trap_14_a_server_that_needs_the_kid_context_is_remembered():
         equal(needs_kid_context(board.start(), server(bytes(16))), True)
         lwm2m_setup.wipe(store=Store(board.config))
         equal(board.slots[0].data, [None, None])
+    # Nothing of keys that are gone stays beside it.
+    board = provisioned("b1")
+    agreed(board, server())
+
+    def secret(objects):
+        objects[21][0][0] = OTHER
+
+    bootstrapped(board, secret)
+    needs_kid_context(board.start(), server(OTHER))
+    equal(board.record(0).names(), [lwm2m_restart._name(oscore(OTHER))])
     # What "b2" writes leaves "b1" no number of the context that the secret alone makes.
     board = provisioned(None)
     needs_kid_context(board.start(), server())
