@@ -387,13 +387,19 @@ class _EspNvs:
         self._new = {}
 
 
-def test_nvs():
+def _nvs(cls):
     class esp32:
-        NVS = _EspNvs
+        NVS = cls
 
+    sys.modules.pop("flashstore.nvs", None)
     sys.modules["esp32"] = esp32
     from flashstore.nvs import NVS
 
+    return NVS
+
+
+def test_nvs():
+    NVS = _nvs(_EspNvs)
     s = Store(NVS("config"))
     equal((s.names(), s.problems), ([], []))
     s.commit({"a": b"1", "b": bytes(100)})
@@ -415,3 +421,61 @@ def test_nvs():
     t.erase()
     t.erase()
     equal(_EspNvs.spaces["config"], {})
+
+
+class _CutNvs(_EspNvs):
+    """Power goes at the n-th call that changes anything: half of them before it is done."""
+
+    left = None
+
+    def _cut(self, do, *args):
+        _CutNvs.left -= 1
+        if _CutNvs.left != 0:
+            return do(self, *args)
+        if _CutNvs.late:
+            do(self, *args)
+        raise KeyboardInterrupt
+
+    def set_blob(self, key, data):
+        self._cut(_EspNvs.set_blob, key, data)
+
+    def erase_key(self, key):
+        self._cut(_EspNvs.erase_key, key)
+
+    def commit(self):
+        self._cut(_EspNvs.commit)
+
+
+def test_power_cut_at_every_call_of_nvs():
+    NVS = _nvs(_CutNvs)
+    follows = {None: b"1", b"1": b"22", b"22": b"333", b"333": b"4", b"4": None}
+    cuts = 0
+    for late in (False, True):
+        n = 0
+        cut = True
+        while cut:
+            n += 1
+            _CutNvs.spaces.clear()
+            _CutNvs.left, _CutNvs.late = n, late
+            done = None
+            try:
+                s = Store(NVS("config"))
+                for value in (b"1", b"22", b"333"):
+                    s.commit({"a": value, "b": value + value})
+                    done = value
+                s.commit({"b": None, "a": b"4"}, wipe=True)
+                done = b"4"
+                s.erase()
+                done = None
+                cut = False
+            except KeyboardInterrupt:
+                cuts += 1
+            _CutNvs.left = -1  # no further one
+            t = Store(NVS("config"))
+            found = t.get("a")
+            assert t.problems == [] and found in (done, follows[done]), (n, late, done, found)
+            equal(t.get("b"), None if found in (None, b"4") else found + found)
+            t.commit({"a": b"next", "b": b"next"})
+            equal(_content(Store(NVS("config"))), {"a": b"next", "b": b"next"})
+    # Two calls for each write and for each slot that is erased.
+    equal(cuts, 2 * (3 * 2 + 2 * 2 + 2 * 2))

@@ -560,6 +560,7 @@ def test_trap_13_server_starts_at_message_2():
         inner = client.open_response(message_2, binding)
         equal((inner.code, client.again(inner)), (m.UNAUTHORIZED, ()))
         equal((client.state, client.ctx), ("b2-2", old))
+        raises(m.SecurityError, client.open_response, message_2, binding)  # once
         # the body again, from its first block, as request 3
         lost._r2.append(r2)
         assert same(exchange(client, lost, get("block")), content(b"ok"))
