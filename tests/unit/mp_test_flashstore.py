@@ -281,6 +281,7 @@ def test_a_huge_file_does_not_take_the_heap():
         with open("/pc/store.%d" % slot, "wb") as f:
             for _ in range(70):
                 f.write(bytes(1000))
+    equal(len(Files("/pc/store").read(0, 4096)), 4096)
     gc.collect()
     before = gc.mem_free()
     s = Store("/pc/store")

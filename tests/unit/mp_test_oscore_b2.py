@@ -658,6 +658,7 @@ def test_request_1_given_up_and_begun_again():
     two, second = client.seal_request(client.probe())
     assert option(one)[2] != option(two)[2]
     raises(m.SecurityError, client.open_response, late, first)  # R1 of then is gone
+    equal((first.ctx.live(), bytes(first.ctx.sender_key)), (False, bytes(16)))
     equal(client.state, "b2-1")
     client.open_response(serve(server, wire(two))[1], second)
     ready_now = exchange(client, server)
