@@ -7,7 +7,7 @@ from check import equal
 from coap.endpoint import Endpoint
 from coap.message import Message, decode, encode, ACK, CON, CONTENT, CREATED, GET, NOT_FOUND, POST
 from coap.message import CHANGED, LOCATION_PATH, LOCATION_QUERY, OSCORE, UNAUTHORIZED, URI_PATH
-from coap.message import ACCEPT, BLOCK1, BLOCK2, CONTENT_FORMAT, CONTINUE, PUT
+from coap.message import ACCEPT, BLOCK1, BLOCK2, CONTENT_FORMAT, CONTINUE, OBSERVE, PUT
 from coap.params import Params
 from lwm2m import Instance, Model, RW, STRING
 from lwm2m.account import Account
@@ -237,6 +237,37 @@ def test_trap_3_one_request_at_a_time_while_b2_runs():
     equal((len(client.sockets), len(client.sockets[-1].sent), account.hook.state), (1, 1, "b2-2"))
     peer.take()
     assert account.reachable() and account.hook.ready()
+
+
+def test_trap_3_a_confirmable_notification_waits_and_ends_with_its_context():
+    for confirmable in (1, 0):
+        client, account = make(notification_mode=confirmable)
+        peer = Peer(client, account)
+        peer.until_registered()
+        device = client.model.instance(3, 0)
+        device.battery_level = 50
+        path = Message(GET).add(URI_PATH, "3").add(URI_PATH, "0").add(URI_PATH, "9")
+        equal(peer.ask(path.add(OBSERVE, 0)).code, CONTENT)
+        account.trigger("update")
+        account.poll(client.clock)
+        peer.begin_b2()
+        equal(account.hook.state, "b2-2")
+        # Request 3 is out. What is not confirmable goes under the old keys, where it belongs.
+        client.clock += 1000
+        device.battery_level = 40
+        account.reporting.touched((3, 0, 9), False)
+        account.poll(client.clock)
+        equal(len(client.sockets[-1].sent), 1 + (not confirmable))
+        old = peer.hook
+        peer.take()
+        equal((account.reachable(), account.hook.ready()), (True, True))
+        equal((account.reporting.observations, account.endpoint.observations), ([], []))
+        device.battery_level = 30
+        account.reporting.touched((3, 0, 9), False)
+        client.clock += 60_000
+        moved = peer.moved
+        peer.take()
+        equal((peer.moved, peer.hook), (moved, old))
 
 
 def test_trap_4_a_server_that_takes_request_1_for_request_3():
