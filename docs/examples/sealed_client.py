@@ -19,6 +19,7 @@ from oscore import Account, Record
 
 
 async def main(host, port, secret, path):
+    secret = unhexlify(secret)
     store = Store(path)
 
     def read():
@@ -28,9 +29,7 @@ async def main(host, port, secret, path):
 
     record = Record(read, lambda data: store.put("oscore", data))
     # On a board whose os.urandom starts alike at each boot, oscore.Fresh takes its place.
-    account = Account(
-        unhexlify(secret), b"C", b"S", random=os.urandom, persist=record, policy="b1"
-    )
+    account = Account(secret, b"C", b"S", random=os.urandom, persist=record, policy="b1")
     driver = Driver(UDP(), lambda send: Endpoint(send, os.urandom, None, account))
     running = asyncio.create_task(driver.run())
     try:

@@ -40,16 +40,11 @@ def read():
 
 
 # One account a client; each has a record of its own.
-client = Account(
-    unhexlify(sys.argv[3]),
-    b"S",
-    b"C",
-    random=os.urandom,
-    persist=Record(read, lambda data: store.put("C", data)),
-    policy="b1",
-)
-udp = UDP(resolve(sys.argv[1], int(sys.argv[2])))
+record = Record(read, lambda data: store.put("C", data))
+secret = unhexlify(sys.argv[3])
+client = Account(secret, b"S", b"C", random=os.urandom, persist=record, policy="b1")
 hook = Contexts((client,))
+udp = UDP(resolve(sys.argv[1], int(sys.argv[2])))
 driver = Driver(udp, lambda send: Endpoint(send, os.urandom, handle, hook))
 print("serving")
 asyncio.run(driver.run())
