@@ -17,9 +17,9 @@ export MICROPYTHON
 help:
 	@echo "make demo [SERVER=embedded|leshan|http://HOST:PORT]   the whole product, on this machine"
 	@echo "make test [T=path] [ARGS=...]                         every test, or one"
-	@echo "make lint                                             ruff, codespell, commit subjects"
+	@echo "make lint                                             ruff, codespell, viper code, commit subjects"
 	@echo "make firmware BOARD=RPI_PICO_W MPY_DIR=/path/to/micropython   an image, from your own checkout"
-	@echo "make boards, make test-boards                         emulated boards and the tests on them"
+	@echo "make boards, make test-boards [ALL=1]                 emulated boards and the tests on them"
 	@echo "make venv                                             only install, into .venv"
 	@echo "make clean                                            remove build/ and .venv"
 	@echo "MICROPYTHON=/path/to/micropython names another interpreter than the wheel's"
@@ -58,6 +58,7 @@ test: $(TESTING)
 lint: $(TESTING)
 	$(BIN)/ruff check .
 	$(BIN)/codespell
+	$(BIN)/python tests/viper_rules.py
 	$(BIN)/python tests/commits.py
 
 # An image for a real board: the user's checkout of MicroPython, with its submodules, and the
