@@ -9,7 +9,7 @@ from binascii import unhexlify
 import micropython
 
 import aesccm
-from check import equal, raises
+from check import Skip, equal, raises
 
 # RFC 3610 section 8, packet vectors 1 to 24: nonce, associated data, payload, and the
 # cipher text with its tag, whose length is the difference. Vectors 1 to 12 share
@@ -200,8 +200,20 @@ def test_rfc3610_vectors_in_viper_and_small_pieces():
     test_rfc3610_vectors_in_small_pieces()
 
 
+def _board_aes():
+    """A constructor as cryptolib.aes: that, or viper's where the firmware has none."""
+    try:
+        from cryptolib import aes
+    except ImportError:
+        aes = _viper().aes
+    return aes
+
+
 def test_viper_aes_as_cryptolib_has_it():
-    from cryptolib import aes
+    try:
+        from cryptolib import aes
+    except ImportError:
+        raise Skip("no cryptolib in this firmware")
 
     key = unhexlify("2b7e151628aed2a6abf7158809cf4f3c")
     data = bytes(range(96))
@@ -251,11 +263,11 @@ def test_a_wrong_aes_is_not_used():
 
 
 def test_a_wrong_ccm_is_not_used():
-    import cryptolib
+    board_aes = _board_aes()
 
     class Wrong:  # CBC that does not chain
         def aes(self, key, mode, iv=None):
-            return cryptolib.aes(key, 1)
+            return board_aes(key, 1)
 
     for _ in range(2):
         assert "wrong" in str(raises(RuntimeError, aesccm.AESCCM, _KEY_1, 8, Wrong()))
@@ -399,9 +411,7 @@ def test_a_message_that_breaks_off_does_not_spoil_the_next():
         broken = False
 
         def __init__(self, *args):
-            from cryptolib import aes
-
-            self.cipher = aes(*args)
+            self.cipher = _board_aes()(*args)
             self.cbc = args[1] == 2
 
         def encrypt(self, data, out):

@@ -5,9 +5,10 @@ from binascii import hexlify, unhexlify
 
 import cbor
 from cbor import CBORDecodeError, CBORSimpleValue, CBORTag, Reader, Writer
-from check import equal, raises
+from check import equal, float_cbor, raises
 
 _INF = float("inf")
+_ONE = 1.0  # divided at run time: not every port reads all digits of a literal
 
 # RFC 8949 appendix A: what dumps() writes as well (with half=True for floats) ...
 _EXAMPLES = (
@@ -21,7 +22,7 @@ _EXAMPLES = (
     ("f90000", 0.0), ("f98000", -0.0), ("f93c00", 1.0), ("fb3ff199999999999a", 1.1),
     ("f93e00", 1.5), ("f97bff", 65504.0), ("fa47c35000", 100000.0),
     ("fa7f7fffff", 3.4028234663852886e38), ("fb7e37e43c8800759c", 1.0e300),
-    ("f90001", 5.960464477539063e-8), ("f90400", 0.00006103515625), ("f9c400", -4.0),
+    ("f90001", _ONE / (1 << 24)), ("f90400", _ONE / (1 << 14)), ("f9c400", -4.0),
     ("fbc010666666666666", -4.1), ("f97c00", _INF), ("f9fc00", -_INF),
     ("f4", False), ("f5", True), ("f6", None),
     ("f7", CBORSimpleValue(23)), ("f0", CBORSimpleValue(16)), ("f8ff", CBORSimpleValue(255)),
@@ -103,7 +104,9 @@ def test_rfc8949_appendix_a_loads():
 
 def test_rfc8949_appendix_a_dumps():
     for data, obj in _EXAMPLES:
-        equal(hexlify(cbor.dumps(obj, half=True)).decode(), data)
+        want = float_cbor(data)
+        want = "f97c00" if want == "fa7f800000" else want  # infinity, in single precision
+        equal(hexlify(cbor.dumps(obj, half=True)).decode(), want)
     equal(cbor.dumps(float("nan"), half=True), unhexlify("f97e00"))
     for data, obj in _MAPS:
         equal(len(cbor.dumps(obj)), len(data) // 2)
@@ -117,7 +120,7 @@ def test_single_precision_when_it_loses_nothing():
         ("fa7f7fffff", 3.4028234663852886e38), ("fb47f0000000000000", 3.402823669209385e38),
         ("fb3fb999999999999a", 0.1), ("fa7fc00000", float("nan")), ("fa7fc00000", -float("nan")),
     ):
-        equal(hexlify(cbor.dumps(v)).decode(), data)
+        equal(hexlify(cbor.dumps(v)).decode(), float_cbor(data))
 
 
 def test_half_precision_is_exact_or_not_used():
@@ -297,7 +300,7 @@ def test_writer_fits_exactly_or_raises():
         w.end()
 
     want = unhexlify(
-        "8b1901f4204361626363" + "64c3a9" + "fa3fc00000" + "fb3fb999999999999a" + "f5f6"
+        "8b1901f4204361626363" + "64c3a9" + "fa3fc00000" + float_cbor("fb3fb999999999999a") + "f5f6"
         "d904d2bff78101ff" + "7f6178ff" + "5f4179ff"
     )
     n = len(want)

@@ -1,7 +1,7 @@
 # Link format: what Register, Update and Discover send.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
-from check import equal, raises
+from check import SINGLE, equal, raises
 from lwm2m.formats import link
 
 
@@ -74,10 +74,11 @@ def test_decimals_have_no_exponent():
         (-1.25e-5, "-0.0000125"),
         (1e10, "10000000000"),
         (1.5e20, "150000000000000000000"),
-        (1e300, "1" + "0" * 300),
-        (123456.789, "123456.789"),
+        (123456.789, "123456.8" if SINGLE else "123456.789"),
     ):
         equal(link.plain(value), want)
+    if not SINGLE:  # there it is infinite
+        equal(link.plain(1e300), "1" + "0" * 300)
     raises(ValueError, link.plain, float("inf"))
     raises(ValueError, link.plain, float("nan"))
 

@@ -393,7 +393,7 @@ def test_a_corrupt_configuration_can_be_replaced_only():
     good = cbor.dumps(config())
     raises(ValueError, lwm2m_setup.apply, good, RANDOM, add=True, store=store)
     lwm2m_setup.apply(good, RANDOM, store=store)
-    equal(store.get("config"), good)
+    equal(cbor.loads(store.get("config")), cbor.loads(good))  # the order of a dict is the port's
 
 
 # run() serves a program: whatever happens is one last line, and no traceback.
