@@ -3,6 +3,7 @@
 #
 # images.py [BOARD...]     builds what is not up to date: build/boards/BOARD/firmware.elf or .uf2
 # images.py --need [...]   only says what is missing on this machine
+# images.py --packages     names the apt packages that are missing, one a line, on stdout
 # images.py --fetch        only downloads
 #
 # Exit 77: something is missing on the machine; stderr names it with its apt package. Nothing is
@@ -20,6 +21,9 @@ import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "qemu"))
+import wide_copies  # noqa: E402
+
 ROOT = HERE.parent
 OUT = ROOT / "build" / "boards"
 MISSING = 77
@@ -68,10 +72,10 @@ BOARDS = {
     "RV32": ("qemu", "qemu/RV32", ["CRYPTOLIB=1"]),
     "PICO": ("rp2", "rp2/RPI_PICO_PPP", []),
 }
-# Built only when asked for: the M0 without the mend, to see what the firmware says to that.
-EXTRA = ("M0_UNMENDED",)
-DEFAULT = [name for name in BOARDS if name not in EXTRA]
-UNALIGNED = ("M3", "M3_CRYPTOLIB", *EXTRA)
+DEFAULT = list(BOARDS)
+# The M0's objects, linked as the linker may do it without the mend: native code at 2 mod 4.
+UNMENDED = {"M0_UNMENDED": "M0"}
+UNALIGNED = ("M3", "M3_CRYPTOLIB", *UNMENDED)
 CROSS = {"RV32": "riscv64-unknown-elf-"}
 
 
@@ -92,9 +96,9 @@ def image(board):
 
 
 def _has_file(compiler, *names):
-    """Does the compiler find this library or specs file?"""
+    """Is the compiler there, and does it find this library or specs file?"""
     if not shutil.which(compiler):
-        return True  # one line about the compiler is enough
+        return False
     for name in names:
         out = subprocess.run(
             [compiler, "-print-file-name=" + name], capture_output=True, text=True
@@ -148,11 +152,15 @@ def missing(boards=None, run=True):
     return list(dict.fromkeys(need))
 
 
+def packages(need):
+    """The apt packages that bring what is missing."""
+    return list(dict.fromkeys(package for _, package in need if package != "no package"))
+
+
 def missing_text(need):
-    packages = [package for _, package in need if package != "no package"]
     text = "missing: " + ", ".join("%s (%s)" % pair for pair in need)
-    if packages:
-        text += "\napt install --no-install-recommends " + " ".join(dict.fromkeys(packages))
+    if packages(need):
+        text += "\napt install --no-install-recommends " + " ".join(packages(need))
     return text
 
 
@@ -376,6 +384,9 @@ def build(board):
     except (OSError, IndexError):
         shutil.rmtree(work, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
+    wide_copies.write(ROOT / "lib", OUT / "wide")
+    if board in UNMENDED:
+        args = [*args, "LDSCRIPT=%s" % mislaid(board)]
     # Removed first: after a build that fails no older image passes for the new one.
     for file in (stamp(board), image(board)):
         file.unlink(missing_ok=True)
@@ -410,14 +421,48 @@ def build(board):
     return time.monotonic() - start
 
 
-def check_alignment(board, work):
-    """How many frozen native functions there are. Failed unless all of them are at multiples of
-    4, where the core needs it (not the M3)."""
+def mislaid(board):
+    """Copy the work of the board that is mended, without what the mend is in. Returns the path of
+    a linker script that puts each frozen native function at 2 mod 4, as far as the attributes of
+    mpy-tool allow it."""
+    build(UNMENDED[board])
+    source, work = OUT / UNMENDED[board] / "work", OUT / board / "work"
+    shutil.rmtree(work, ignore_errors=True)
+    shutil.copytree(source, work)
+    for name in ("frozen_content.o", "firmware.elf"):
+        (work / name).unlink()
+    # mpy-tool puts all of them into .text; here each has a section of its own.
+    content = work / "frozen_content.c"
+    parts = content.read_text().split('section(".text,')
+    if len(parts) < 2:
+        raise Failed("%s: no frozen native code" % board)
+    text = "".join('section(".native.%d,%s' % pair for pair in enumerate(parts[1:]))
+    content.write_text(parts[0] + text)
+    common = HERE / "qemu" / "common"
+    places = "".join(
+        "        . = ALIGN(4) + 2; *(.native.%d)\n" % i for i in range(len(parts) - 1)
+    )
+    sections = (common / "sections.ld").read_text()
+    sections = sections.replace("        *(.text*)\n", places + "        *(.text*)\n", 1)
+    script = OUT / board / "mislaid.ld"
+    script.write_text((common / "m0.ld").read_text().replace("INCLUDE sections.ld", sections))
+    return script
+
+
+def native_names(work):
+    """Symbols of the frozen native functions."""
     names = set()
     for line in (work / "frozen_content.c").open():
         found = re.search(r"\b(fun_data_\w+)\[\d+\].*\baligned\b", line)
         if found:
             names.add(found.group(1))
+    return sorted(names)
+
+
+def check_alignment(board, work):
+    """How many frozen native functions there are. Failed unless all of them are at multiples of
+    4, where the core needs it (not the M3), and none where it is to be seen what comes of that."""
+    names = set(native_names(work))
     nm = subprocess.run(
         [cross(board) + "nm", str(work / "firmware.elf")], capture_output=True, text=True
     ).stdout
@@ -431,7 +476,27 @@ def check_alignment(board, work):
     off = [name for name, address in at.items() if address & 3]
     if off and board not in UNALIGNED:
         raise Failed("%s: frozen native code is not at a multiple of 4: %s" % (board, off[:5]))
+    if board in UNMENDED and len(off) < len(names):
+        raise Failed("%s: frozen native code is at a multiple of 4" % board)
     return len(names)
+
+
+def native_code(board):
+    """{symbol: bytes} of the frozen native functions in an image."""
+    elf, work = image(board), OUT / board / "work"
+    names, code = set(native_names(work)), {}
+    binary = OUT / board / "text.bin"
+    run([cross(board) + "objcopy", "-O", "binary", "-j", ".text", elf, binary], "objcopy")
+    text = binary.read_bytes()  # begins at address 0
+    nm = subprocess.run(
+        [cross(board) + "nm", "-S", str(elf)], capture_output=True, text=True
+    ).stdout
+    for line in nm.splitlines():
+        fields = line.split()
+        if len(fields) == 4 and fields[3] in names:
+            at, n = int(fields[0], 16), int(fields[1], 16)
+            code[fields[3]] = text[at : at + n]
+    return code
 
 
 def size(board):
@@ -449,6 +514,7 @@ def size(board):
 def main():
     parser = argparse.ArgumentParser(description="Builds the emulated boards.")
     parser.add_argument("--need", action="store_true", help="only say what is missing here")
+    parser.add_argument("--packages", action="store_true", help="only name missing apt packages")
     parser.add_argument("--fetch", action="store_true", help="only download")
     parser.add_argument("boards", nargs="*", metavar="BOARD", help=", ".join(BOARDS))
     args = parser.parse_args()
@@ -457,6 +523,9 @@ def main():
         if board not in BOARDS:
             parser.error("no board %s; there are %s" % (board, ", ".join(BOARDS)))
     need = missing(boards)
+    if args.packages:
+        print("\n".join(packages(need)))
+        return 0
     if need:
         print(missing_text(need), file=sys.stderr)
         return MISSING

@@ -3,11 +3,11 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
 import os
-import re
 import subprocess
 import sys
 
 import pytest
+import viper_rules
 from emulator import ROOT, images, need_board
 from needs import skip
 
@@ -24,10 +24,18 @@ def test_what_is_missing_is_named_with_its_package(tmp_path):
     assert done.returncode == images.MISSING
     for package in (
         "gcc-arm-none-eabi", "gcc-riscv64-unknown-elf", "qemu-system-arm", "qemu-system-misc",
-        "cmake", "nodejs", "npm", "make",
+        "cmake", "nodejs", "npm", "make", "libnewlib-arm-none-eabi",
+        "picolibc-riscv64-unknown-elf", "libstdc++-arm-none-eabi-newlib",
     ):  # fmt: skip
-        assert re.search(r"apt install .*\b%s\b" % package, done.stderr), done.stderr
+        assert " %s " % package in done.stderr.split("apt install")[1].replace("\n", " "), package
     assert "Traceback" not in done.stderr
+    # The same for a script.
+    named = subprocess.run(
+        [sys.executable, script, "--packages"], capture_output=True, text=True,
+        env=dict(os.environ, PATH=str(tmp_path)),
+    )  # fmt: skip
+    assert named.returncode == 0 and not named.stderr
+    assert done.stderr.endswith(" " + " ".join(named.stdout.split()) + "\n")
 
 
 def test_a_compiler_without_its_library_is_named(tmp_path):
@@ -103,6 +111,18 @@ def test_manifest_freezes_all_of_the_firmware(board, tmp_path):
             assert file.relative_to(source.parent).as_posix() in frozen
     for file in (ROOT / "firmware" / "modules").glob("*.py"):
         assert file.name in frozen
+
+
+# For the ESP32 there is no toolchain and no emulator here: what can be seen is that all of its frozen
+# modules compile for its cores (xtensawin; rv32imc as the ESP32-C3).
+@pytest.mark.parametrize("arch", ["xtensawin", "rv32imc"])
+def test_all_frozen_modules_compile_for_the_esp32(arch):
+    modules = [*(ROOT / "lib").rglob("*.py"), *(ROOT / "firmware" / "modules").glob("*.py")]
+    modules = [path for path in modules if path.name != "manifest.py"]
+    assert len(modules) > 50
+    for path in modules:
+        mpy, said = viper_rules.compiled(path, arch)
+        assert mpy and not said, (path, said)
 
 
 @pytest.mark.parametrize("board", ["M0", "RV32", "PICO"])

@@ -12,8 +12,8 @@
 #include "shared/runtime/pyexec.h"
 
 // Parameters that the emulator's command line leaves in memory before the start
-// (-device loader,addr=QPORT_ARGS,...): bytes of heap, and the seed of os.urandom.
-// Zero, as memory is without them, means all of the heap and seed 0.
+// (-device loader,addr=QPORT_ARGS,...): bytes of heap, the seed of os.urandom, bytes of stack.
+// Zero, as memory is without them, means all of the heap, seed 0 and the port's own limit.
 #define ARGS ((volatile uint32_t *)QPORT_ARGS)
 
 #define REG(a) (*(volatile uint32_t *)(a))
@@ -132,7 +132,8 @@ uintptr_t __wrap_mp_hal_stdio_poll(uintptr_t flags) {
 }
 
 /******************************************************************************/
-// Less heap than the image was built for, by parameter: one image serves all sizes.
+// Less heap than the image was built for, by parameter: one image serves all sizes. Or more, for
+// tests that keep whole worlds: then it lies in memory that no such board has.
 
 void __real_gc_init(void *start, void *end);
 
@@ -140,8 +141,20 @@ void __wrap_gc_init(void *start, void *end) {
     uint32_t heap = ARGS[0];
     if (heap && heap < (uint32_t)((char *)end - (char *)start)) {
         end = (char *)start + (heap & ~15);
+    } else if (heap > (uint32_t)((char *)end - (char *)start)) {
+        start = (char *)QPORT_MORE;
+        end = (char *)start + ((heap < QPORT_MORE_LEN ? heap : QPORT_MORE_LEN) & ~15);
     }
     __real_gc_init(start, end);
+}
+
+// More stack than the port allows (10 KB; the RAM above the heap is free), by parameter: for
+// tests that are both ends of a network and the wire in one.
+
+void __real_mp_stack_set_limit(mp_uint_t limit);
+
+void __wrap_mp_stack_set_limit(mp_uint_t limit) {
+    __real_mp_stack_set_limit(ARGS[2] ? ARGS[2] : limit);
 }
 
 // xorshift32
