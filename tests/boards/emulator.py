@@ -1,6 +1,7 @@
 # Starts the emulated boards that `make boards` has built, and speaks to them as mpremote does.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
+import atexit
 import functools
 import json
 import os
@@ -9,10 +10,12 @@ import select
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
 
+from mpremote.romfs import VfsRomWriter
 from mpremote.transport import TransportError
 from mpremote.transport_serial import SerialTransport
 
@@ -27,6 +30,47 @@ FAULTS = (b" exception caught:", b"MACHINE EXCEPTION CAUGHT:", b"uncaught NLR")
 
 class BoardFault(Exception):
     """The board does what a board must not: a fault, an unaligned access, silence."""
+
+
+# A file system in memory, which QEMU fills before the start: nothing goes over the serial line.
+ROM = """
+import os, uctypes, vfs
+vfs.mount(vfs.VfsRom(uctypes.bytearray_at(%#x, %d)), "/rom")
+os.chdir("/rom")
+"""
+
+
+def romfs(files):
+    """ROMFS image of {path: bytes}."""
+    tree = {}
+    for path, data in sorted(files.items()):
+        *folders, name = path.split("/")
+        node = tree
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[name] = data
+    writer = VfsRomWriter()
+
+    def write(node):
+        for name, what in node.items():
+            if isinstance(what, dict):
+                writer.opendir(name)
+                write(what)
+                writer.closedir()
+            else:
+                writer.mkfile(name, bytes(what))
+
+    write(tree)
+    return bytes(writer.finalise())
+
+
+running = set()  # processes of boards, of whatever thread
+
+
+@atexit.register
+def _all_off():
+    for process in list(running):
+        process.kill()
 
 
 class Board:
@@ -65,6 +109,7 @@ class Board:
         if self.process:
             self.process.kill()
             self.process.wait()
+            running.discard(self.process)
             for stream in (self.process.stdin, self.process.stdout):
                 if stream:
                     stream.close()
@@ -75,18 +120,31 @@ class Board:
 
 
 class Qemu(Board):
-    """M3, M0 and RV32. heap: bytes, at most the 140 KB of the image. seed: of os.urandom.
+    """M3, M0 and RV32. seed: of os.urandom. heap: bytes instead of the image's 140 KB; more than
+    that, at most MORE, is memory of its own.
 
     icount: virtual time is 1,024 ns an instruction, so that the clock counts instructions.
     disk: a file on the host that is the M3's disk; it outlives stop(), which is a power cut.
     link: a socket; what the M3 writes to its second serial line comes out of its other end.
+    stack: bytes, more than the port's 10 KB.
+    rom: {path: bytes}, which Repl(rom=True) mounts as /rom, to be read and imported.
     """
 
     ARGS = {"M0": 0x20080000, "M0_UNMENDED": 0x20080000, "RV32": 0x80700000}
+    MORE = {"M0": 0x40000, "M0_UNMENDED": 0x40000}
+    # Above the disk. (The M0 ends there: 192 KB.)
+    ROM = {"M0": 0x200D0000, "M0_UNMENDED": 0x200D0000, "RV32": 0x80800000}
 
-    def __init__(self, name, heap=None, seed=0, icount=False, disk=None, link=None):
+    def __init__(
+        self, name, heap=None, seed=0, icount=False, disk=None, link=None, rom=None, stack=0
+    ):
         super().__init__(name)
         self.heap, self.seed, self.icount, self.disk, self.link = heap, seed, icount, disk, link
+        self.stack = stack
+        self.rom = romfs(rom) if rom else b""
+        self.rom_at = self.ROM.get(name, 0x21200000)
+        if name.startswith("M0") and len(self.rom) > 0x30000:
+            raise ValueError("rom: %d bytes" % len(self.rom))
 
     def command(self):
         if self.name == "RV32":
@@ -103,8 +161,14 @@ class Qemu(Board):
         if self.icount:
             command += ["-icount", "shift=10"]
         at = self.ARGS.get(self.name, 0x21000000)
-        for offset, word in ((0, self.heap or 0), (4, self.seed)):
+        for offset, word in ((0, self.heap or 0), (4, self.seed), (8, self.stack)):
             command += ["-device", "loader,addr=%#x,data=%d,data-len=4" % (at + offset, word)]
+        if self.rom:
+            self._rom = tempfile.NamedTemporaryFile(prefix="rom-")
+            self._rom.write(self.rom)
+            self._rom.flush()
+            loader = "loader,file=%s,addr=%#x,force-raw=on" % (self._rom.name, self.rom_at)
+            command += ["-device", loader]
         command += ["-nographic", "-monitor", "null", "-semihosting"]
         return command + ["-kernel", str(images.image(self.name))]
 
@@ -125,6 +189,7 @@ class Qemu(Board):
             self.process = subprocess.Popen(
                 command, pass_fds=pass_fds, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
+        running.add(self.process)
 
 
 class Pico(Board):
@@ -151,6 +216,7 @@ class Pico(Board):
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
             env=dict(os.environ, MICROLWM2M_NODE=str(images.OUT / "node")),
         )  # fmt: skip
+        running.add(self.process)
         threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
         self.port = self.wait_for("listening")["port"]
 
@@ -210,9 +276,10 @@ class Repl:
     """A board's raw REPL over mpremote's transport.
 
     root: a folder that the board sees, read from here, as /remote.
+    rom: mount what the board has in its rom, and go there.
     """
 
-    def __init__(self, board, root=None):
+    def __init__(self, board, root=None, rom=False):
         self.board = board
         until = time.monotonic() + START_S
         while True:
@@ -227,6 +294,8 @@ class Repl:
                     raise BoardFault("no prompt: %s" % e)
         if root:
             self.transport.mount_local(str(root))
+        if rom:
+            self.run(ROM % (board.rom_at, len(board.rom)))
 
     def run(self, code, timeout=30):
         """Run code and return what it printed. BoardFault when it raises, faults or takes longer
@@ -294,7 +363,7 @@ def make(name, **kw):
 
 
 @functools.lru_cache(maxsize=None)
-def _why_not(name):
+def why_not(name):
     need = images.missing([name])
     if need:
         return images.missing_text(need).replace("\n", "; ")
@@ -307,6 +376,6 @@ def _why_not(name):
 
 def need_board(name):
     """Skip aloud unless the board can be run and its image is that of the checkout."""
-    why = _why_not(name)
+    why = why_not(name)
     if why:
         skip(why)

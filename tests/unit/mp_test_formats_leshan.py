@@ -5,9 +5,10 @@
 import json
 
 import lwm2m.formats as formats
-from check import equal, raises
+from check import SINGLE, equal, raises
 from coap.message import Error, BAD_REQUEST
 
+JSON = (110, 11543)  # formats that write numbers in decimal
 VECTORS = json.load(open("tests/vectors/leshan_writes.json"))
 
 # The resources of the Test Object 3442; those from 1000 on are the multiple ones.
@@ -114,9 +115,13 @@ def check(ct):
             equal(fmt.decode_paths(payload), [ids(s) for s in w["rest_value"].split(",")])
             continue
         base = ids(w["path"])
+        want = wanted(w, base)
+        # Decimals beyond single precision are refused, where floats have no more than that.
+        if SINGLE and ct in JSON and any(type(x) is float and x - x != 0 for x in want.values()):
+            raises(Error, fmt.decode, base, payload, typeof)
+            continue
         got = fmt.decode(base, payload, typeof)
         equal(len(got), len(dict(got)))
-        want = wanted(w, base)
         equal(dict(got), want)
         for path, value in got:
             assert type(value) is type(want[path]), (w, value)
