@@ -36,7 +36,10 @@ _FUN_TABLE, _NONE, _ELLIPSIS, _STR, _BYTES, _TUPLE = 0, 1, 4, 5, 6, 10
 def _decorated(node):
     """Words of micropython's decorators on a function: viper, native ..."""
     for decorator in node.decorator_list:
-        if isinstance(decorator, ast.Attribute) and getattr(decorator.value, "id", "") == "micropython":
+        if (
+            isinstance(decorator, ast.Attribute)
+            and getattr(decorator.value, "id", "") == "micropython"
+        ):
             yield decorator.attr
 
 
@@ -221,7 +224,9 @@ def check_compiled(text, path, arches=ARCHES, compiler=None):
         elif arch == "armv6m":
             codes = viper_code(mpy)
             if len(codes) != len(nodes):
-                faults.append("%s: %d viper functions, %d compiled" % (path, len(nodes), len(codes)))
+                faults.append(
+                    "%s: %d viper functions, %d compiled" % (path, len(nodes), len(codes))
+                )
             for node, code in zip(nodes, codes):
                 where = "%s:%d: %s" % (path, node.lineno, node.name)
                 if len(code) >= MOST:

