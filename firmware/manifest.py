@@ -6,6 +6,8 @@
 #     include("$(PORT_DIR)/boards/manifest.py")
 #     include("/path/to/microlwm2m/firmware/manifest.py")
 
+# No manifest of lib/ says a version: MicroPython would write it into every module, 8 bytes of
+# heap each. It stands in package.json, and in lwm2m.__version__.
 add_library("microlwm2m", "../lib", prepend=True)
 
 for _name in ("cbor", "aesccm", "hkdf", "coap", "oscore", "flashstore", "lwm2m"):

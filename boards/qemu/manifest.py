@@ -3,6 +3,7 @@
 # ruff: noqa: F821
 
 module("_boot.py", base_path="common/modules")
+module("heapwatch.py", base_path="common/modules", opt=3)
 module("wide.py", base_path="common/modules", opt=3)
 module("socket.py", base_path="common/modules", opt=3)
 include("$(MPY_DIR)/extmod/asyncio")

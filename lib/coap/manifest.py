@@ -1,3 +1,3 @@
-metadata(version="0.1.0", description="CoAP: client and server in one endpoint, block-wise, observe.")
+metadata(description="CoAP: client and server in one endpoint, block-wise, observe.")
 
 package("coap", opt=3)

@@ -1,3 +1,3 @@
-metadata(version="0.1.0", description="Small records in flash that survive a power cut.")
+metadata(description="Small records in flash that survive a power cut.")
 
 package("flashstore", opt=3)

@@ -1,3 +1,3 @@
-metadata(version="0.1.0", description="HMAC and HKDF with SHA-256 over hashlib.")
+metadata(description="HMAC and HKDF with SHA-256 over hashlib.")
 
 package("hkdf", opt=3)

@@ -1,4 +1,4 @@
-metadata(version="0.1.0", description="LwM2M client: data model, formats, registration, reporting.")
+metadata(description="LwM2M client: data model, formats, registration, reporting.")
 require("cbor")
 require("coap")
 package("lwm2m", opt=3)

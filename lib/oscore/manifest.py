@@ -1,5 +1,4 @@
 metadata(
-    version="0.1.0",
     description="OSCORE (RFC 8613): security contexts, sealed CoAP messages, Appendix B.1 and B.2.",
 )
 

@@ -18,27 +18,6 @@ from peer import Peer  # noqa: E402
 
 SECRET = "0102030405060708090a0b0c0d0e0f10"
 
-# The product as it is, with one more task that says the heap every two seconds.
-MAIN = """
-import gc
-def say(what):
-    gc.collect()
-    print("heap %s used=%d free=%d" % (what, gc.mem_alloc(), gc.mem_free()))
-say("start")
-import asyncio, lwm2m_app, lwm2m_product
-say("imported")
-product = lwm2m_product.run
-async def run(client):
-    async def watch():
-        while True:
-            await asyncio.sleep(2)
-            say("running")
-    asyncio.create_task(watch())
-    await product(client)
-lwm2m_product.run = run
-lwm2m_app.main()
-"""
-
 
 class Measured:
     """A provisioned M3 that says its heap, at a Leshan peer."""
@@ -50,7 +29,7 @@ class Measured:
         self.board.start()
         peer.set_account(name, "bb", "aa", SECRET)
         repl = Repl(self.board)
-        repl.run("with open('/main.py', 'w') as f:\n f.write(%r)" % MAIN)
+        repl.run("with open('/main.py', 'w') as f:\n f.write('import heapwatch\\nheapwatch.main()\\n')")
         repl.transport.exit_raw_repl()
         repl.close()
         provision(self.board, name, "coap://%s:%d" % (ME, peer.coap), "aa", "bb", SECRET)

@@ -88,6 +88,7 @@ TOO_BIG = ("mp_test_formats_leshan", "mp_test_life", "mp_test_powercut")  # for 
 
 RUNNER = """
 import gc, os, sys, vfs
+_kept = list(sys.modules)
 def _copy(names):
     for name in names:
         at = ""
@@ -103,7 +104,7 @@ def _run(module, name):
     sys.path[:] = [".frozen", "%(path)s"]
     for loaded in list(sys.modules):
         it = sys.modules[loaded]  # frozen, a test's, or a stand-in that a test has put there
-        if loaded != "rp2" and (hasattr(it, "__file__") or it.__name__ != loaded):
+        if loaded not in _kept or it.__name__ != loaded:
             del sys.modules[loaded]
     for _, at in vfs.mount():  # what a test has left
         if at not in ("/", "%(path)s", "/remote"):

@@ -4,3 +4,6 @@
 #define MICROPY_HW_BOARD_NAME "ESP32 with microlwm2m"
 #define MICROPY_HW_MCU_NAME "ESP32"
 #define MICROPY_PY_BLUETOOTH (0)
+
+// The name of its file in each module: 8 bytes of heap each, and the name.
+#define MICROPY_PY___FILE__ (0)

@@ -9,6 +9,10 @@
 #define MICROPY_PY_TIME_GMTIME_LOCALTIME_MKTIME (1)
 #define MICROPY_PY_TIME_INCLUDEFILE "qport_time.h"
 
+// The name of its file in each module: 8 bytes of heap each, and the name.
+#undef MICROPY_PY___FILE__
+#define MICROPY_PY___FILE__ (0)
+
 #undef MICROPY_PY_SELECT
 #define MICROPY_PY_SELECT (1)
 #undef MICROPY_PY_ASYNCIO

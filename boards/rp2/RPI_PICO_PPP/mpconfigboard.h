@@ -6,3 +6,6 @@
 
 #define MICROPY_PY_NETWORK (1)
 #define MICROPY_PY_NETWORK_PPP_LWIP (1)
+
+// The name of its file in each module: 8 bytes of heap each, and the name.
+#define MICROPY_PY___FILE__ (0)

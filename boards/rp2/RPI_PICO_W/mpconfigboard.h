@@ -17,3 +17,6 @@
 // The radio's interrupt pin keeps its interrupt over a soft reset.
 int mp_hal_is_pin_reserved(int n);
 #define MICROPY_HW_PIN_RESERVED(i) mp_hal_is_pin_reserved(i)
+
+// The name of its file in each module: 8 bytes of heap each, and the name.
+#define MICROPY_PY___FILE__ (0)
