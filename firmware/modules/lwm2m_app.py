@@ -5,19 +5,30 @@
 # objects to the client, and writes one line per event to the console.
 
 import asyncio
+import errno
 import gc
 import os
 import sys
 import time
 
-import cbor
-import lwm2m_flash
 from lwm2m import Client
 from lwm2m.objects.oscore import OSCORE
-from oscore import Account, Fresh, validate
+from oscore import Account, Fresh
 
 _started = time.ticks_ms()
 _VERSION = ".".join([str(n) for n in sys.implementation.version[:3]])
+
+# What the start needs and nothing else, until the configuration is written: 5 KB of heap.
+_START = (
+    "cbor.items",
+    "cbor.reader",
+    "flashstore",
+    "lwm2m.factory",
+    "lwm2m.formats.value",
+    "lwm2m_flash",
+    "lwm2m_restart",
+    "oscore.record",
+)
 
 
 def log(text):
@@ -27,6 +38,8 @@ def log(text):
 
 def check_keys(instance):
     """Refuse an instance of /21 that OSCORE cannot use; ValueError names the resource."""
+    from oscore.limits import validate
+
     # Resource 6 is not used, but what is stored has its bound.
     validate(id_context=instance.id_context, **account_arguments(instance))
 
@@ -48,17 +61,18 @@ class _Learned:
     the server needs a kid context in each request is remembered. Nothing is written, and
     lwm2m_restart not needed, before there is such a server."""
 
-    def __init__(self, iid, arguments):
-        self._iid = iid
-        self._arguments = arguments
+    def __init__(self, keys):
+        self._keys = keys
 
     def _record(self):
         from lwm2m_restart import persist, record_name
 
-        return persist(self._iid, record_name(**self._arguments), log)
+        return persist(self._keys.iid, record_name(**account_arguments(self._keys)), log)
 
     def load(self):
-        if lwm2m_flash.open_record(self._iid).names():
+        from lwm2m_flash import open_record
+
+        if open_record(self._keys.iid).names():
             return self._record().load()
 
     def commit(self, *state):
@@ -93,8 +107,21 @@ def fresh(store, counters):
     return Fresh(seed, boot, os.urandom)
 
 
+def forget(loaded):
+    """Let go of what of _START was not imported before, when the names in loaded were: it is
+    imported anew when it is needed."""
+    for name in _START:
+        if name in sys.modules and name not in loaded:
+            package, _, attr = name.rpartition(".")
+            if package:
+                delattr(sys.modules[package], attr)
+            del sys.modules[name]
+
+
 def read_config(store):
     """The provisioned configuration; ValueError when there is none that can be used."""
+    import cbor
+
     data = store.get("config")
     if data is None:
         raise ValueError("not provisioned: run `microlwm2m provision`")
@@ -117,43 +144,72 @@ def make_client(reboot, store=None, counters=None, **kw):
     """
     import lwm2m_product
 
-    store = store or lwm2m_flash.open_store()
-    counters = counters or lwm2m_flash.open_counters()
-    for problem in store.problems + counters.problems:
+    loaded = list(sys.modules)
+    from lwm2m_flash import open_counters, open_store
+
+    opened = store or open_store()
+    counters = counters or open_counters()
+    for problem in opened.problems + counters.problems:
         log("flash: " + problem)
-    store.mend()
-    config = read_config(store)
-    random = fresh(store, counters)
+    opened.mend()
+    config = read_config(opened)
+    random = fresh(opened, counters)
+    # What the model holds from now on is not kept a second time.
+    objects = config.pop("objects")
+    if objects.get(21):
+        from aesccm import AESCCM
+
+        # AES in viper has tables of 4.4 KB in one piece: first come, first served.
+        gc.collect()
+        AESCCM(bytes(16))
     OSCORE.check = check_keys
 
     def secure(security, keys):
-        arguments = account_arguments(keys)
-        record = _Learned(keys.iid, arguments)
+        record = _Learned(keys)
         policy = "b2"
         if keys.iid in config["opts"].get("restart", ()):
             record = record._record()
             policy = "b1"
+        arguments = account_arguments(keys)
         account = Account(random=random, persist=record, policy=policy, **arguments)
         if account.ready():
             log("oscore: /21/%d goes on from the last run (appendix B.1)" % keys.iid)
         return account
 
-    def commit(objects):
-        new = config.copy()
-        new["objects"] = objects
-        if "restart" in config["opts"]:
-            from lwm2m_restart import remaining
-
-            new["opts"] = remaining(config, objects)
-        store.commit({"config": cbor.dumps(new)}, wipe=True)
-        config.update(new)
-
     client = Client(config["ep"], secure=secure, log=log, **kw)
-    client.on_config = commit
+    client.on_config = lambda objects: _commit(store, config, objects)
     client.model.define(OSCORE)
     lwm2m_product.objects(client, reboot)
-    client.load(config["objects"])
+    client.load(objects)
+    if "restart" not in config["opts"]:  # else a store is in use
+        forget(loaded)
     return client, lwm2m_product
+
+
+def _commit(store, config, objects):
+    # Make the configuration of these objects permanent. config: all the rest of it.
+    import cbor
+
+    loaded = list(sys.modules)
+    if store is None:
+        from lwm2m_flash import open_store
+
+        store = open_store()
+    new = config.copy()
+    try:
+        # What the start has read has to be there still: it is written anew.
+        old = read_config(store)
+        if "restart" in new["opts"]:
+            from lwm2m_restart import remaining
+
+            new["opts"] = remaining(old, objects)
+    except ValueError:
+        raise OSError(errno.EIO)
+    new["objects"] = objects
+    store.commit({"config": cbor.dumps(new)}, wipe=True)
+    config["opts"] = new["opts"]
+    if "restart" not in new["opts"]:
+        forget(loaded)
 
 
 async def _run_product(client, product):
@@ -186,9 +242,10 @@ def main(reboot=None):
         from machine import reset as reboot
     try:
         client, product = make_client(reboot)
-    except (ValueError, OSError) as e:
-        log(str(e) if isinstance(e, ValueError) else "flash: %s" % e)
+    except (ValueError, OSError, RuntimeError) as e:
+        log("flash: %s" % e if isinstance(e, OSError) else str(e))
         return 1
+    gc.collect()
     log("device %s, MicroPython %s" % (client.endpoint, _VERSION))
     try:
         asyncio.run(serve(client, product))

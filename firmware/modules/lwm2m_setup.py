@@ -8,7 +8,6 @@
 # before or as asked, never in between. No function returns or prints a key.
 
 import cbor
-from micropython import const
 
 # Object and resource numbers of OMA's registry
 _SECURITY = const(0)

@@ -82,7 +82,7 @@ def test_list_of_objects_longer_than_the_buffer():
     assert lines == ["server 1: register failed: longer than max_payload, next try in 7 s"], lines
     assert not wire.sent and wake - client.now() > 6000
     # With room for it the next try succeeds.
-    client.dispatcher.buf = bytearray(1024)
+    client.dispatcher.max_payload = 1024
     account.registration.wake = client.now()
     account.poll(client.now())
     assert len(wire.sent) == 1

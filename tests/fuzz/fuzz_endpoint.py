@@ -9,6 +9,10 @@ from coap.params import Params
 from fuzz_targets import Input
 from oscorepair import CLIENT, SERVER, Flash, Rand, account, forging, recorder
 
+
+def bodies(end):
+    return end.blocks.bodies if end.blocks else []
+
 STEPS = 24
 PEERS = ("p", "q")
 
@@ -113,7 +117,7 @@ class Endpoint:
         ctx = end.hook.ctx
         return (
             self.handled, ctx.window.highest, ctx.window.bits, ctx.seq, len(end.seen.entries),
-            len(end.observations), [(b.key, b.used) for b in end.blocks.bodies],
+            len(end.observations), [(b.key, b.used) for b in bodies(end)],
             [e.done for e in end.exchanges if not e.sealed], end._queue[:],
         )  # fmt: skip
 
@@ -261,7 +265,7 @@ class Endpoint:
         assert len(end.seen.entries) <= params.dedup_slots
         assert len(end.exchanges) <= 4 * params.max_exchanges
         assert len(end.observations) <= params.max_observations
-        assert len(end.blocks.bodies) <= params.max_transfers
+        assert len(bodies(end)) <= params.max_transfers
         if end.outer is not None:
             assert len(end.outer.server.bodies) <= params.max_outer
 
@@ -279,5 +283,5 @@ class Endpoint:
             self.now = max(self.now, wake)
             end.poll(self.now)
         self.check()
-        assert not end.exchanges and not end._flying and not end._queue and not end.blocks.bodies
+        assert not end.exchanges and not end._flying and not end._queue and not bodies(end)
         assert end.outer is None or not end.outer.server.bodies

@@ -4,6 +4,7 @@
 # lib/aesccm is viper, so its place is taken; everything else under test is the code itself.
 
 import asyncio
+import builtins
 import gc
 import math
 import struct
@@ -58,7 +59,7 @@ def _pack(fmt, *values):
 def install():
     """Make `import coap` and the other packages work. To be called before the first one."""
     micropython = types.ModuleType("micropython")
-    micropython.const = lambda value: value
+    micropython.const = builtins.const = lambda value: value
     sys.modules["micropython"] = micropython
     aesccm = types.ModuleType("aesccm")
     aesccm.AESCCM = AESCCM

@@ -50,7 +50,7 @@ from coap.message import (
 )
 from coap.params import Params
 import coap.outer  # noqa: F401  so that the heap does not shrink when it is first needed
-from coap_net import Toy
+from coap_net import Toy, bodies
 
 COUNT = int(os.getenv("COAP_FUZZ") or 30000)
 PEERS = ("p", "q")
@@ -163,7 +163,7 @@ class Victim:
         if end.outer is not None:
             assert len(end.outer.server.bodies) <= params.max_outer
         assert len(end.observations) <= params.max_observations
-        assert len(end.blocks.bodies) <= params.max_transfers
+        assert len(bodies(end)) <= params.max_transfers
         assert len(end._flying) <= 4 * params.max_exchanges + params.max_separate
         assert len(end._queue) <= params.max_exchanges * 2 + params.max_observations
         for observation in end.observations:
@@ -280,7 +280,7 @@ def quiet(victim):
     end.seen.size = 0
     del victim.sent[:]
     end.poll(victim.now)
-    assert (end.exchanges, end._flying, end._queue, end.blocks.bodies) == ([], [], [], [])
+    assert (end.exchanges, end._flying, end._queue, bodies(end)) == ([], [], [], [])
     assert end.outer is None or not end.outer.server.bodies
     gc.collect()
     return gc.mem_free()

@@ -25,12 +25,13 @@ NARROW = {
     "coap/message.py": {"coap.codec"},
     "coap/params.py": set(),
     "coap/endpoint.py": {
-        "coap.message", "coap.messaging", "coap.params", "coap.block", "coap.observe", "coap.exchange", "coap.outer",
+        "coap.codec", "coap.messaging", "coap.params", "coap.block", "coap.observe", "coap.exchange", "coap.outer",
+        "coap.ping",
     },
     "oscore/context.py": {"aesccm", "hkdf", "oscore.limits", "oscore.window"},
-    "lwm2m/model.py": {"coap.message", "lwm2m.types", "lwm2m.formats"},
-    "lwm2m/registration.py": {"coap.message"},
-    "lwm2m/reporting.py": {"coap.message"},
+    "lwm2m/model.py": {"coap.codec"},
+    "lwm2m/registration.py": {"coap.codec"},
+    "lwm2m/reporting.py": {"coap.codec"},
 }
 # No core may sleep, open a socket or know a board.
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "select", "machine", "network", "esp", "esp32"}

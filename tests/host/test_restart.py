@@ -18,8 +18,9 @@ def device(tmp_path):
 
 def opts(micropython, device):
     source = (
-        "import flashfile, cbor, lwm2m_flash\n"
+        "import flashfile\n"
         "flashfile.mount(%r)\n"
+        "import cbor, lwm2m_flash\n"
         "print(cbor.loads(lwm2m_flash.open_store().get('config'))['opts'])\n"
         "print([len(lwm2m_flash.open_record(i).names()) for i in (0, 1)])\n"
     )

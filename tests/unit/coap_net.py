@@ -171,3 +171,9 @@ class Toy:
 def text(msg):
     """A payload as bytes."""
     return bytes(msg.payload)
+
+
+def bodies(end):
+    """The bodies that an endpoint puts together or sends in blocks; there is nothing to keep
+    them before the first."""
+    return end.blocks.bodies if end.blocks else []

@@ -186,19 +186,47 @@ def test_errors_carry_their_code():
     equal(SecurityError(BAD_REQUEST).ex, None)
 
 
-def test_copies_of_constants_agree():
-    # A const is inlined only in its own module, so modules have copies.
-    names = {}
-    for name in dir(message):
-        value = getattr(message, name)
-        if isinstance(value, int) and name[0] != "_":
-            names["_" + name] = value
+def _copies(folder, modules, names):
+    # Constants of these modules that have a name of names, behind an underscore, and its value.
     found = 0
-    for module in ("block", "endpoint", "exchange", "messaging", "observe"):
-        with open("lib/coap/coap/%s.py" % module) as f:
+    for module in modules:
+        with open("lib/%s/%s.py" % (folder, module)) as f:
             for line in f:
                 name, eq, value = line.partition(" = const(")
                 if eq and name in names:
                     equal((module, name, int(value.split(")")[0], 0)), (module, name, names[name]))
                     found += 1
-    assert found > 30
+    return found
+
+
+def _public(module):
+    names = {}
+    for name in dir(module):
+        value = getattr(module, name)
+        if isinstance(value, int) and name[0] != "_":
+            names["_" + name] = value
+    return names
+
+
+def test_copies_of_constants_agree():
+    # A const is inlined only in its own module, so modules have copies.
+    names = _public(message)
+    modules = ("block", "endpoint", "exchange", "messaging", "observe", "outer")
+    assert _copies("coap/coap", modules, names) > 35
+    modules = ("account", "b2", "contexts", "message", "rederive", "proxy")
+    assert _copies("oscore/oscore", modules, names) > 20
+    modules = ("account", "bootstrap", "model", "registration", "reporting", "server", "session")
+    assert _copies("lwm2m/lwm2m", modules, names) > 45
+
+
+def test_copies_of_types_and_flags_agree():
+    import lwm2m.types as types
+
+    names = _public(types)
+    modules = ("device", "oscore", "security", "server", "temperature")
+    assert _copies("lwm2m/lwm2m/objects", modules, names) > 25
+    assert _copies("lwm2m/lwm2m", ("model", "factory"), names) > 6
+    flags = ("_R", "_W", "_RW", "_E", "_MULTI", "_MANDATORY")
+    names = {name: names[name] for name in names if name not in flags}
+    modules = ("cbor", "oma_json", "opaque", "senml", "senml_json", "text", "tlv", "value")
+    assert _copies("lwm2m/lwm2m/formats", modules, names) > 20

@@ -5,7 +5,7 @@
 from check import equal
 from coap.message import *
 from coap.observe import Observation
-from coap_net import Calls, Net, text
+from coap_net import Calls, Net, bodies, text
 
 
 class Sensor:
@@ -285,7 +285,7 @@ def test_notification_in_blocks():
         equal([m.uint(BLOCK2, 0) >> 4 for m in moved], [0, 1, 1, 2, 2, 3, 3])
         equal([m.opt(OBSERVE) is not None for m in moved], [True] + [False] * 6)
         assert moved[0].token not in [m.token for m in moved[1:]]
-    equal((client._queue, client._flying, server.blocks.bodies), ([], [], []))
+    equal((client._queue, client._flying, bodies(server)), ([], [], []))
 
 
 def test_newer_notification_while_the_rest_is_fetched():

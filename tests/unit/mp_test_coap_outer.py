@@ -5,7 +5,7 @@
 
 from check import equal
 from coap.message import *
-from coap_net import Calls, Net, text
+from coap_net import Calls, Net, bodies, text
 from oscorepair import pair, recorder, wire
 
 BODY = bytes([i * 7 & 0xFF for i in range(400)])
@@ -329,11 +329,11 @@ def test_bounds_and_time():
     # A transfer that is authentic, which nothing of this may push out.
     inner = put(bytes(32)).add(BLOCK1, 8 | 1)
     equal(p.send(encode(wire(p.seal(inner)))).code, CHANGED)
-    equal(len(p.end.blocks.bodies), 1)
+    equal(len(bodies(p.end)), 1)
     outers = [p.seal() for _ in range(4)]
     for outer in outers:
         p.block(outer, 0, True)
-    equal((len(p.end.outer.server.bodies), len(p.end.blocks.bodies)), (2, 1))
+    equal((len(p.end.outer.server.bodies), len(bodies(p.end))), (2, 1))
     # The two that were used last go on; of another peer's none does.
     equal(p.block(outers[1], 1, True).code, INCOMPLETE)
     equal(p.block(outers[2], 1, True, peer="other").code, INCOMPLETE)

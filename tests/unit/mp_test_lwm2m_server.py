@@ -35,7 +35,7 @@ class Thing(Instance):
 class FakeAccount:
     # Stands where an Account would: it only records.
     def __init__(self, model):
-        self.reporting = Reporting(model, Server(), None)
+        self.reporting = self.reports = Reporting(model, Server(), None)
         self.registration = Registration("ep", Server(), None, None)
         self.after = []
         self.observed = []

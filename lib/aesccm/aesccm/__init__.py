@@ -7,8 +7,6 @@
 # decrypt(), what they return. The work area is shared by all keys: do
 # not seal or open from two threads, or from a hard interrupt, at the same time.
 
-from micropython import const
-
 _ECB = const(1)
 _CBC = const(2)
 _ZERO = bytes(16)

@@ -5,7 +5,6 @@
 # the key: fit for a microcontroller without a data cache, where each takes as long.
 
 from binascii import unhexlify
-from micropython import const
 
 # The tables: four of 256 words, the S-box, two states of 16 bytes, 16 zeros.
 _SBOX = const(4096)

@@ -3,11 +3,10 @@
 # RFC 8949 sections 3 and 5.3.1: input that is not well-formed is refused, the rest read.
 
 import struct
-from micropython import const
 
 import cbor
 
-from cbor import CBORDecodeError, CBORSimpleValue, CBORTag
+from .items import CBORDecodeError, CBORSimpleValue, CBORTag
 
 _UINT = const(0)
 _NINT = const(1)

@@ -3,15 +3,9 @@
 # RFC 8949 section 3; heads are always the shortest (section 4.2.1).
 
 import struct
-from micropython import const
-
-import cbor
-
-from cbor import CBOREncodeError, CBORSimpleValue, CBORTag
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
-isinstance = isinstance
 
 _UINT = const(0x00)
 _NINT = const(0x20)
@@ -229,45 +223,8 @@ class Writer:
         """A tag's number; the item that it belongs to comes next."""
         self._head(_TAG, n)
 
-    def value(self, obj, depth=0):
+    def value(self, obj):
         """Any object that dumps() takes. Raises CBOREncodeError for others."""
-        if obj is None:
-            self.null()
-        elif obj is True or obj is False:
-            self.bool(obj)
-        elif isinstance(obj, int):
-            n = obj if obj >= 0 else -1 - obj
-            if n > 0xFFFFFFFFFFFFFFFF:
-                self.tag(2 if obj >= 0 else 3)
-                size = 9
-                while n >> 8 * size:
-                    size += 1
-                self.bytes(n.to_bytes(size, "big"))
-            else:
-                self.int(obj)
-        elif isinstance(obj, float):
-            self.float(obj)
-        elif isinstance(obj, str):
-            self.text(obj)
-        elif isinstance(obj, (bytes, bytearray, memoryview)):
-            self.bytes(obj)
-        elif isinstance(obj, CBORSimpleValue):
-            self.simple(obj.value)
-        else:
-            if depth >= cbor.MAX_DEPTH:
-                raise CBOREncodeError("deeper than MAX_DEPTH")
-            depth += 1
-            if isinstance(obj, (list, tuple)):
-                self.array(len(obj))
-                for item in obj:
-                    self.value(item, depth)
-            elif isinstance(obj, dict):
-                self.map(len(obj))
-                for key in obj:
-                    self.value(key, depth)
-                    self.value(obj[key], depth)
-            elif isinstance(obj, CBORTag):
-                self.tag(obj.tag)
-                self.value(obj.value, depth)
-            else:
-                raise CBOREncodeError("no encoding for " + type(obj).__name__)
+        from .objects import write
+
+        write(self, obj, 0)

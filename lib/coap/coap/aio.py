@@ -3,8 +3,6 @@
 
 import asyncio
 
-from micropython import const
-
 from coap.transport import Clock, readable
 
 _LONGEST_MS = const(3600000)  # the clock has to be read now and then

@@ -6,9 +6,7 @@
 # Transfers are known by peer and request (method, path, query, ...), never by token, since
 # each block of one transfer may come with a token of its own.
 
-from micropython import const
-
-from coap.message import Error, Message, body_len, encode_body
+from coap.codec import Error, Message, body_len, encode_body
 
 _GET = const(1)
 _FETCH = const(5)

@@ -2,10 +2,9 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 3 (format).
 
-# Names are looked up here for each message, and a table of many is slow: the numbers, which
-# are many, are in message.py, and whoever uses this imports that.
-
-from micropython import const
+# The numbers are in message.py, which is the interface: what runs on the board takes what it
+# needs from here, and has copies of the few numbers that it uses, since a table of 70 names
+# takes 1 KB of heap, and longer to find a name in.
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -32,6 +31,22 @@ class Error(Exception):
         self.code = code
         self.text = text
         self.options = options
+
+
+class SecurityError(Error):
+    """A message that the security hook refuses. code is what a request is answered with.
+
+    ex: where it is not None, the answer is sealed with it (the request was authentic, but
+    has to be repeated, as for a challenge with Echo); else the answer is plain.
+    """
+
+    def __init__(self, code, text="", options=(), ex=None):
+        super().__init__(code, text, options)
+        self.ex = ex
+
+
+class PlainError(Error):
+    """An unprotected error response to a protected request: an unauthenticated hint."""
 
 
 class FormatError(ValueError):
@@ -158,6 +173,11 @@ def uint_bytes(value):
     return value.to_bytes(n, "big")
 
 
+def describe(code):
+    """A code as it is written: 0x45 is "2.05"."""
+    return "%d.%02d" % (code >> 5, code & 31)
+
+
 def parse(data):
     """As decode(), but None for what is not a CoAP message: _refuse() then says why."""
     if len(data) < 4 or data[0] >> 6 != 1:
@@ -207,22 +227,11 @@ def _refuse(data):
         raise FormatError("empty message with content", kind, mid)
     # Once more, to say what may be answered.
     try:
-        decode_body(memoryview(data), pos)
+        read_body(memoryview(data), pos, [].append)
     except FormatError as e:
         e.type = kind
         e.mid = mid
         raise
-
-
-def decode_body(view, pos=0):
-    """(options, payload) from position pos to the end of a memoryview: the part of a message
-    behind the token, and the part of an OSCORE plaintext behind the code.
-
-    Raises FormatError (RFC 7252 section 3.1).
-    """
-    options = []
-    payload = read_body(view, pos, options.append)
-    return options, payload
 
 
 # A function whose locals, stack and exception handlers take more than 11 words has its frame
@@ -230,7 +239,9 @@ def decode_body(view, pos=0):
 
 
 def read_body(view, pos, append):
-    """As decode_body(), but calls append((number, value)) for each option; the payload."""
+    """The payload of a memoryview from position pos to its end: the part of a message behind
+    the token, and the part of an OSCORE plaintext behind the code. Calls
+    append((number, value)) for each option. Raises FormatError (RFC 7252 section 3.1)."""
     number = 0
     n = len(view)
     while pos < n:

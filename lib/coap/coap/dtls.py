@@ -11,8 +11,6 @@ import errno
 import io
 import socket
 
-from micropython import const
-
 # What is offered, the first that the server has too is taken. Those that the port lacks (most
 # have no CCM) are left out; one without a pre-shared key has no place here.
 SUITES = (

@@ -7,13 +7,9 @@
 # before the hook has accepted a message. A request of ours is in exchange.py, an observer of
 # ours in observe.py.
 
-from micropython import const
-
-from coap.block import Server, key_of
-from coap.exchange import Exchange, Ping
-from coap.message import Error, Message, PlainError, SecurityError, pack
+from coap.exchange import Exchange
+from coap.codec import Error, Message, PlainError, SecurityError, pack
 from coap.messaging import Messaging
-from coap.observe import Observation
 from coap.params import Params
 
 # Found at once, and not after a search in vain among the names of this module.
@@ -127,7 +123,6 @@ class Endpoint(Messaging):
         self.hook = hook
         self.exchanges = []
         self.observations = []
-        self.blocks = Server(self.params, rand)
         self._tag = 0  # Request-Tag of our next long body, 0 is without
         self._responder = None  # one that no handler kept, to be used again
 
@@ -262,8 +257,15 @@ class Endpoint(Messaging):
             if observation is not None:
                 self._drop_observation(observation, "deregistered")
         if flags & _F_BLOCK:
-            return self.blocks.serve(request, responder, now, self.handler, self.wants)
+            return self._blocks().serve(request, responder, now, self.handler, self.wants)
         return self.handler(request, responder.peer, responder)
+
+    def _blocks(self):
+        if self.blocks is None:
+            from coap.block import Server
+
+            self.blocks = Server(self.params, self.rand)
+        return self.blocks
 
     def _cut(self, msg):
         # Whether a sealed message came in blocks that a proxy made.
@@ -300,7 +302,7 @@ class Endpoint(Messaging):
             or len(payload) > 16 << self.params.block_szx
         ) and code < _BAD_REQUEST:
             try:
-                self.blocks.cut(
+                self._blocks().cut(
                     response, responder.peer, responder.request, block2, now, responder.body
                 )
             except Exception as e:
@@ -452,6 +454,8 @@ class Endpoint(Messaging):
         if len(self._queue) >= self.params.max_exchanges:
             self.call(on_pong, False)
         else:
+            from coap.ping import Ping
+
             self._launch(Ping(peer, on_pong), now)
 
     def cancel(self, exchange):
@@ -473,6 +477,9 @@ class Endpoint(Messaging):
             self._drop_observation(old, "replaced")
         if len(self.observations) >= self.params.max_observations:
             return None
+        from coap.block import key_of
+        from coap.observe import Observation
+
         observation = Observation(
             token, responder.peer, responder.security, key_of(responder.request), seq
         )

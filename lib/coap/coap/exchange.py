@@ -1,11 +1,8 @@
-# A request of ours from the first datagram to its answer, and the ping.
+# A request of ours from the first datagram to its answer.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 5, RFC 7641 section 3, RFC 7959; Echo of RFC 9175 section 2.
 
-from micropython import const
-
-from coap.block import Client, Incomplete
-from coap.message import Message, pack
+from coap.codec import Message, pack
 
 _NON = const(1)
 
@@ -22,6 +19,13 @@ _F_BLOCK = const(1)  # as in endpoint.py
 _F_OBSERVE = const(2)
 
 _FRESH_MS = const(128000)  # RFC 7641 section 3.4
+
+
+def _client(request, params, tag=None):
+    # A block.Client: most devices never have a body that takes more than one message.
+    from coap.block import Client
+
+    return Client(request, params, tag)
 
 
 class Exchange:
@@ -69,7 +73,7 @@ class Exchange:
                 tag = None
                 if endpoint._tag:
                     tag = endpoint._tag.to_bytes(2, "big")
-                transfer = self.transfer = Client(request, params, tag)
+                transfer = self.transfer = _client(request, params, tag)
             elif (
                 params.early_block2
                 and request.opt(_BLOCK2) is None
@@ -155,8 +159,10 @@ class Exchange:
         if transfer is None and flags & _F_BLOCK:
             # A Block2 that the caller asks for by itself is his to handle.
             if self.request.opt(_BLOCK2) is None:
-                transfer = self.transfer = Client(self.request, endpoint.params)
+                transfer = self.transfer = _client(self.request, endpoint.params)
         if transfer is not None:
+            from coap.block import Incomplete
+
             try:
                 if transfer.feed(response):
                     endpoint._start(self, now)
@@ -190,7 +196,9 @@ class Exchange:
             # The rest is fetched by a request of its own: this token is for notifications.
             request = Message(self.request.code, payload=self.request.payload)
             request.options = [o for o in self.request.options if o[0] != _OBSERVE]
-            transfer = Client(request, endpoint.params)
+            from coap.block import Incomplete
+
+            transfer = _client(request, endpoint.params)
             transfer.upload = False
             try:
                 more = transfer.feed(response)
@@ -222,24 +230,3 @@ class Exchange:
             endpoint.call(self.on_response, self, response, None)
         else:
             self.finish(endpoint, response, None)
-
-
-class Ping:
-    # An empty confirmable message: the Reset that answers it is the pong.
-
-    nstart = True
-    data = None
-    mid = None
-
-    def __init__(self, peer, on_pong):
-        self.peer = peer
-        self.on_pong = on_pong
-
-    def start(self, endpoint, now):
-        endpoint._transmit(self, Message(), b"", now)
-
-    def acked(self, endpoint, now):
-        endpoint.call(self.on_pong, True)
-
-    def failed(self, endpoint, reason, now):
-        endpoint.call(self.on_pong, reason == "reset")

@@ -2,16 +2,16 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 3 (format), 5.10 and 12 (numbers); RFC 7641, 7959, 7967, 8132, 8613, 9175.
 
-from micropython import const
-
 from coap.codec import (  # noqa: F401
     Error,
     FormatError,
     Message,
+    PlainError,
+    SecurityError,
+    describe,
     uint_bytes,
     decode,
     parse,
-    decode_body,
     read_body,
     body_len,
     pack,
@@ -87,22 +87,6 @@ NO_RESPONSE = const(258)
 REQUEST_TAG = const(292)
 
 
-class SecurityError(Error):
-    """A message that the security hook refuses. code is what a request is answered with.
-
-    ex: where it is not None, the answer is sealed with it (the request was authentic, but
-    has to be repeated, as for a challenge with Echo); else the answer is plain.
-    """
-
-    def __init__(self, code, text="", options=(), ex=None):
-        super().__init__(code, text, options)
-        self.ex = ex
-
-
-class PlainError(Error):
-    """An unprotected error response to a protected request: an unauthenticated hint."""
-
-
 def critical(number):
     """True for an option that must be understood (RFC 7252 section 5.4.1)."""
     return number & 1 == 1
@@ -113,14 +97,20 @@ def elective(number):
     return number & 1 == 0
 
 
-def describe(code):
-    """A code as it is written: 0x45 is "2.05"."""
-    return "%d.%02d" % (code >> 5, code & 31)
-
-
 def uint(value):
     """The unsigned integer in an option's value, leading zero bytes accepted."""
     return int.from_bytes(value, "big")
+
+
+def decode_body(view, pos=0):
+    """(options, payload) from position pos to the end of a memoryview: the part of a message
+    behind the token, and the part of an OSCORE plaintext behind the code.
+
+    Raises FormatError (RFC 7252 section 3.1).
+    """
+    options = []
+    payload = read_body(view, pos, options.append)
+    return options, payload
 
 
 def encoded_len(msg):

@@ -2,10 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 4.
 
-from micropython import const
-
 from coap.dedup import Seen
-from coap.message import FormatError, decode, pack, parse
+from coap.codec import FormatError, decode, pack, parse
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -63,6 +61,8 @@ class Messaging:
         self._flying = []  # what waits for an ACK or, being NON, for a response
         self._queue = []  # what waits for its turn (NSTART)
         self.seen = Seen(params, self.counters)
+        # What most devices never need comes with the first message that needs it.
+        self.blocks = None  # a block.Server, once a body takes more than one message
         self.outer = None  # an Outer, once a proxy cut a sealed message
 
     # ---- Receiving
@@ -278,7 +278,8 @@ class Messaging:
                 i = 0
             else:
                 i += 1
-        self.blocks.expire(now)
+        if self.blocks is not None:
+            self.blocks.expire(now)
         if self.outer is not None:
             self.outer.server.expire(now)
         if self._queue:
@@ -307,9 +308,10 @@ class Messaging:
             due = exchange.deadline
             if due is not None and (wake is None or due < wake):
                 wake = due
-        bodies = self.blocks.bodies
-        if bodies and (wake is None or bodies[0].expires < wake):
-            wake = bodies[0].expires
+        if self.blocks is not None:
+            bodies = self.blocks.bodies
+            if bodies and (wake is None or bodies[0].expires < wake):
+                wake = bodies[0].expires
         if self.outer is not None:
             bodies = self.outer.server.bodies
             if bodies and (wake is None or bodies[0].expires < wake):

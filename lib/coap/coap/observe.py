@@ -2,9 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7641 section 4.
 
-from micropython import const
-
-from coap.message import Message, pack
+from coap.codec import Message, pack
 
 _NON = const(1)
 _BAD_REQUEST = const(0x80)
@@ -72,7 +70,7 @@ class Observation:
             out.set(_OBSERVE, self.seq)
             payload = msg.payload
             if callable(payload) or len(payload) > 16 << endpoint.params.block_szx:
-                endpoint.blocks.cut(out, self.peer, self.key, None, now)
+                endpoint._blocks().cut(out, self.peer, self.key, None, now)
         if self.security is not None:
             self._lost = True
             out = endpoint.hook.seal_response(out, self.security, True)

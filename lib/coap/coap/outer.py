@@ -7,11 +7,9 @@
 # for them, and a request of ours goes on as if nothing had come until its response is
 # verified. Bodies that peers cut themselves, sealed block by block, are in block.py.
 
-from micropython import const
-
 from coap.block import Client, Incomplete, Server, block_of
 from coap.exchange import Exchange
-from coap.message import Error, Message
+from coap.codec import Error, Message
 
 _CONTINUE = const(0x5F)
 _ETAG = const(4)

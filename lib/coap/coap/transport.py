@@ -1,4 +1,4 @@
-# UDP socket and clock for an Endpoint, and the one place that knows asyncio's private queue.
+# UDP socket and clock for an Endpoint, and the one place that knows asyncio's private queues.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
 # Any object with sendto(data, peer), recvfrom(n), close() and a sock that can be polled can
@@ -9,7 +9,6 @@ import socket
 import time
 
 from asyncio import core
-from micropython import const
 
 _TICKS_MASK = const(0x3FFFFFFF)
 
@@ -24,6 +23,35 @@ def readable(sock):
     """await readable(sock): wait until a datagram is there."""
     # asyncio has no datagrams; this is what its streams do, by a name that is private.
     yield core._io_queue.queue_read(sock)
+
+
+class Sleep:
+    """Sleep of one task that others can cut short. asyncio.wait_for() would make a task and
+    five more objects each time, and bring 1 KB of code."""
+
+    def __init__(self):
+        self._queue = self._task = None
+        self._woken = False
+
+    async def until_woken(self, ms):
+        """Sleep for ms, below 2 ** 29, or until wake(), also where that came before."""
+        # Of another loop, after an interrupt, the queue is another too.
+        self._queue = core._task_queue
+        self._task = core.cur_task
+        try:
+            # Others have their turn in any case.
+            await core.sleep_ms(0 if self._woken else ms)
+        finally:
+            self._task = None
+            self._woken = False
+
+    def wake(self):
+        """End the sleep."""
+        if self._task is not None and not self._woken:
+            # As Task.cancel() does with a task that sleeps.
+            self._queue.remove(self._task)
+            self._queue.push(self._task)
+        self._woken = True
 
 
 class UDP:

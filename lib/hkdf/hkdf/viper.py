@@ -3,7 +3,6 @@
 # FIPS 180-4 section 6.2.
 
 from binascii import unhexlify
-from micropython import const
 
 # The constants of section 4.2.2 and the first hash value of section 5.3.3.
 _K = (

@@ -2,23 +2,27 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 section 6.2
 
-from coap.message import Message, Error, INTERNAL
+from coap.codec import Message, Error
 from .registration import Registration
-from .reporting import Reporting
 from .server import HIDDEN, DEFAULT_FORMAT
 from .session import Session, before, earlier
+
+_INTERNAL = const(0xA0)
 
 
 class Account(Session):
     """What the client keeps of one LwM2M server. server: the instance of /1."""
+
+    reports = None  # a Reporting, once the server observes something or writes attributes
 
     def __init__(self, client, security, server, hook):
         super().__init__(client, security, hook)
         self.server = server
         self._generation = 0
         self.name = "server %d" % server.ssid
-        self.machine = self.registration = Registration(client.endpoint, server, self._links, self.say)
-        self.reporting = Reporting(client.model, server, self._notify)
+        self.machine = self.registration = Registration(
+            client.endpoint, server, self._links, self.say
+        )
         self.registration.on_exhausted = self.exhausted
         server.on_trigger = self.trigger
 
@@ -40,7 +44,7 @@ class Account(Session):
             self.security.uri,
             words,
             self.protection(),
-            len(self.reporting.observations),
+            len(self.reports.observations) if self.reports else 0,
         )
 
     def reachable(self):
@@ -52,12 +56,13 @@ class Account(Session):
 
     def detach(self):
         super().detach()
-        self.reporting.clear()
+        if self.reports:
+            self.reports.clear()
 
     def stirred(self, until):
         if self.hook and self.hook.generation != self._generation:
             return True
-        return before(self.reporting.wake, until) or super().stirred(until)
+        return self.reports and before(self.reports.wake, until) or super().stirred(until)
 
     def poll(self, now):
         r = self.registration
@@ -70,7 +75,8 @@ class Account(Session):
                 r.forget(now)
         wake = super().poll(now)
         if self.endpoint and self.registration.registered:
-            wake = earlier(wake, self.reporting.poll(now))
+            if self.reports:
+                wake = earlier(wake, self.reports.poll(now))
             wake = earlier(wake, self.endpoint.next_wakeup())
         return wake
 
@@ -84,7 +90,7 @@ class Account(Session):
 
     def _clear(self):
         # Observations belong to a registration: the server asks again.
-        for handle in self.reporting.clear():
+        for handle in self.reports.clear() if self.reports else ():
             if self.endpoint:
                 self.endpoint.forget(handle)
 
@@ -114,6 +120,15 @@ class Account(Session):
 
     # --- observations
 
+    @property
+    def reporting(self):
+        """Its Reporting, made when it is first needed."""
+        if self.reports is None:
+            from .reporting import Reporting
+
+            self.reports = Reporting(self.client.model, self.server, self._notify)
+        return self.reports
+
     def observe(self, path, paths, accept, handle, now):
         """The server observes a path, or paths together; handle is the endpoint's observation."""
         what = " ".join(["/" + "/".join([str(i) for i in p]) for p in paths or (path,)])
@@ -136,7 +151,7 @@ class Account(Session):
             msg = Message(e.code)
         except Exception as e:  # of what the application reads
             self.client.on_error(e)
-            msg = Message(INTERNAL)
+            msg = Message(_INTERNAL)
         self.endpoint.notify(observation.handle, msg, now, confirmable)
         if msg.code >> 5 != 2:  # a last word: what was observed is gone
             self.endpoint.forget(observation.handle)

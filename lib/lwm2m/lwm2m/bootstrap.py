@@ -6,36 +6,34 @@
 # the configuration; a Finish that makes sense makes the new one permanent in one
 # commit, anything else puts the copy back.
 
-from micropython import const
-from coap.message import (
-    Message,
-    Error,
-    GET,
-    POST,
-    PUT,
-    DELETE,
-    CHANGED,
-    CONTENT,
-    DELETED,
-    BAD_REQUEST,
-    METHOD_NOT_ALLOWED,
-    NOT_ACCEPTABLE,
-    INTERNAL,
-    URI_PATH,
-    URI_QUERY,
-    CONTENT_FORMAT,
-    ACCEPT,
-    describe,
-)
+from coap.codec import Message, Error, describe
 from .server import path_of, DEFAULT_FORMAT
 from .session import Session
-from .types import STRING, OPAQUE
+
+_GET = const(1)
+_POST = const(2)
+_PUT = const(3)
+_DELETE = const(4)
+_CHANGED = const(0x44)
+_CONTENT = const(0x45)
+_DELETED = const(0x42)
+_BAD_REQUEST = const(0x80)
+_METHOD_NOT_ALLOWED = const(0x85)
+_NOT_ACCEPTABLE = const(0x86)
+_INTERNAL = const(0xA0)
+_URI_PATH = const(11)
+_URI_QUERY = const(15)
+_CONTENT_FORMAT = const(12)
+_ACCEPT = const(17)
+
+_STRING = const(0)  # types
+_OPAQUE = const(5)
 
 _LINK_FORMAT = const(40)
 
 # The objects that a Bootstrap-Server sets: what is copied, rolled back, committed.
 OBJECTS = (0, 1, 2, 21)
-_OSCORE = const(21)
+_KEYS = const(21)
 # Those that it may read (Core 1.2.2 section 6.1.7.5).
 _READABLE = (1, 2)
 
@@ -70,16 +68,16 @@ class Bootstrap:
             self.failed(now, "bootstrap", "no Finish")
             return None
         self.asked = "bootstrap"
-        msg = Message(POST)
-        msg.add(URI_PATH, "bs")
-        msg.add(URI_QUERY, "ep=" + self.endpoint)
-        msg.add(URI_QUERY, "pct=%d" % DEFAULT_FORMAT)
+        msg = Message(_POST)
+        msg.add(_URI_PATH, "bs")
+        msg.add(_URI_QUERY, "ep=" + self.endpoint)
+        msg.add(_URI_QUERY, "pct=%d" % DEFAULT_FORMAT)
         return msg
 
     def answered(self, now, response, error=None):
         """What became of the request."""
         self.asked = None
-        if response is None or response.code != CHANGED:
+        if response is None or response.code != _CHANGED:
             return self.failed(now, "bootstrap", error or describe(response.code))
         self.say("bootstrap: accepted, waiting for the configuration")
         self.waiting = True
@@ -165,21 +163,21 @@ class BootstrapAccount(Session):
         segments = request.path()
         code = request.code
         if segments == ["bs"]:
-            if code != POST:
-                raise Error(METHOD_NOT_ALLOWED)
+            if code != _POST:
+                raise Error(_METHOD_NOT_ALLOWED)
             return self._finish()
         path = path_of(request)
-        if code == GET:
-            if request.uint(ACCEPT) == _LINK_FORMAT:
+        if code == _GET:
+            if request.uint(_ACCEPT) == _LINK_FORMAT:
                 return self._discover(path)
             if not path or path[0] not in _READABLE or len(path) > 2:
-                raise Error(METHOD_NOT_ALLOWED)
-            return self.client.dispatcher.content(path, request.uint(ACCEPT))
-        if code == PUT:
+                raise Error(_METHOD_NOT_ALLOWED)
+            return self.client.dispatcher.content(path, request.uint(_ACCEPT))
+        if code == _PUT:
             return self._write(request, path)
-        if code == DELETE:
+        if code == _DELETE:
             return self._delete(path)
-        raise Error(METHOD_NOT_ALLOWED)
+        raise Error(_METHOD_NOT_ALLOWED)
 
     def _begin(self):
         if self.saved is None:
@@ -194,19 +192,19 @@ class BootstrapAccount(Session):
 
     def _write(self, request, path):
         if not path:
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         model = self.client.model
         if path[0] not in OBJECTS:
             model.object(path[0])
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         entry = model.object(path[0])
         records = self._decode(request, path)
         if path[:2] in self._keeps():
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
         self._begin()
         if len(path) > 2:
             model.write(path, records, True, self, True)
-            return Message(CHANGED)
+            return Message(_CHANGED)
         # At object level one Write brings several instances.
         instances = {}
         if len(path) == 2:
@@ -214,11 +212,11 @@ class BootstrapAccount(Session):
         for record in records:
             iid = record[0][1]
             if iid is None:
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             instances.setdefault(iid, []).append(record)
         for iid in sorted(instances):
             if (path[0], iid) in self._keeps():
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
         for iid in sorted(instances):
             # An instance that is there is replaced as a whole: nothing of the old
             # one shows through.
@@ -229,19 +227,20 @@ class BootstrapAccount(Session):
                 if old:
                     entry.instances[iid] = old
                 raise
-        return Message(CHANGED)
+        return Message(_CHANGED)
 
     def _decode(self, request, path):
         decode = self.client.dispatcher.decode
         try:
             return decode(request, path)
         except Error:
-            if path[0] != _OSCORE:
+            if path[0] != _KEYS:
                 raise
+
         # Versions 1.0 and 1.1 of the OSCORE object had String where 2.0 has Opaque.
         def typeof(oid, rid):
             typ = self.client.model.typeof(oid, rid)
-            return STRING if typ == OPAQUE else typ
+            return _STRING if typ == _OPAQUE else typ
 
         records = decode(request, path, typeof)
         return [(p, v.encode() if isinstance(v, str) else v) for p, v in records]
@@ -250,27 +249,27 @@ class BootstrapAccount(Session):
         model = self.client.model
         kept = self._keeps()
         if len(path) > 2:
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         if len(path) == 2 and path in kept:
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
         if path and path[0] not in OBJECTS:
             model.present(path)
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         self._begin()
         if len(path) == 2:
             model.delete(path, self, True)
-            return Message(DELETED)
+            return Message(_DELETED)
         for oid in path or OBJECTS:
             for instance in model.instances(oid):
                 if (oid, instance.iid) not in kept:
                     model.delete((oid, instance.iid), self, True)
-        return Message(DELETED)
+        return Message(_DELETED)
 
     def _discover(self, path):
         # No uri=, which is optional, and over which known servers end the session.
         model = self.client.model
         if len(path) > 1:
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         ssids = {}
         for security in model.instances(0):
             if not security.bootstrap and security.ssid is not None:
@@ -289,29 +288,29 @@ class BootstrapAccount(Session):
             for instance in instances:
                 ssid = ssids.get((oid, instance.iid))
                 links.append(((oid, instance.iid), [] if ssid is None else [("ssid", ssid)]))
-        msg = Message(CONTENT)
-        msg.add(CONTENT_FORMAT, _LINK_FORMAT)
+        msg = Message(_CONTENT)
+        msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
         msg.payload = self.client.dispatcher.links_payload(links)
         return msg
 
     def _finish(self):
         if not self.machine.waiting:
-            raise Error(METHOD_NOT_ALLOWED)
+            raise Error(_METHOD_NOT_ALLOWED)
         try:
             if not self.client.check():
                 raise ValueError("no server account")
         except ValueError as e:
-            self._refuse(str(e), NOT_ACCEPTABLE)
+            self._refuse(str(e), _NOT_ACCEPTABLE)
         try:
             self.client.commit()
         except OSError as e:
-            self._refuse("flash: " + str(e), INTERNAL)
+            self._refuse("flash: " + str(e), _INTERNAL)
         # Permanent from here on, whatever becomes of the answer.
         self.saved = None
         self.machine.finished()
         self.say("bootstrap: finished")
         self.after_answer(self.client.bootstrapped)
-        return Message(CHANGED)
+        return Message(_CHANGED)
 
     def _refuse(self, why, code):
         # The answer leaves first, then the configuration goes back.

@@ -5,10 +5,9 @@
 import asyncio
 import os
 import socket
-from micropython import const
 
 from coap.params import Params
-from coap.transport import UDP, Clock, readable, resolve
+from coap.transport import UDP, Clock, Sleep, readable, resolve
 from .account import Account
 from .model import Model
 from .registration import GRACE_MS
@@ -29,6 +28,8 @@ _REPEAT_MS = const(60000)
 _FAULT_MS = const(1000)
 # Datagrams taken in one go from a session, before the others have their turn.
 _BURST = const(8)
+# The longest sleep, in ms: ticks tell no more apart. Then it simply looks again.
+_LONGEST_MS = const(536870911)
 # How long a socket is left alone that is readable and has nothing to read, in ms.
 _TROUBLE_MS = const(20)
 
@@ -136,7 +137,7 @@ class Client:
         self._booting = None  # the Bootstrap-Server's session, while there is one
         self._leaving = False  # accounts de-register, then the bootstrap begins
         self._clock = Clock()
-        self._event = None
+        self._asleep = None
         self._until = None
         self._stop = False
         self._fault = None
@@ -289,7 +290,8 @@ class Client:
 
     def _touched(self, path, origin):
         for account in self.accounts:
-            account.reporting.touched(path, account is origin)
+            if account.reports:
+                account.reports.touched(path, account is origin)
             if path[0] == 1 and path[1] == account.server.iid and account.registration.registered:
                 if account.server.lifetime != account.registration.lifetime:
                     account.registration.update(self.now())
@@ -354,7 +356,7 @@ class Client:
     async def run(self):
         """Serve until stop(). Returns when every account has left. After KeyboardInterrupt
         it may be run once more, to leave."""
-        self._event = asyncio.Event()
+        self._asleep = Sleep()
         interrupted = False
         left = None
         for session in self._sessions():
@@ -396,26 +398,15 @@ class Client:
     def _registered(self):
         return [a for a in self.accounts if a.registration.registered]
 
-    async def _sleep(self, until):
+    def _sleep(self, until):
         # Until that time or kick(), whichever is first.
-        if until is None:
-            await self._event.wait()
-        else:
-            delay = until - self.now()
-            if delay > 0:
-                try:
-                    # 2^29 ms is what ticks can tell apart; then simply look again.
-                    await asyncio.wait_for_ms(self._event.wait(), min(delay, 536870911))
-                except asyncio.TimeoutError:
-                    pass
-            else:
-                await asyncio.sleep_ms(0)
-        self._event.clear()
+        wait = _LONGEST_MS if until is None else until - self.now()
+        return self._asleep.until_woken(max(0, min(wait, _LONGEST_MS)))
 
     def kick(self):
         """Something is due earlier than was thought."""
-        if self._event:
-            self._event.set()
+        if self._asleep:
+            self._asleep.wake()
 
     async def _receive(self, account, transport):
         # The one task that reads this socket.

@@ -2,10 +2,13 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 section 6.1.3
 
-from coap.message import Error
+from coap.codec import Error
 from .formats.value import coerce
-from .model import E, MULTI, is_id
-from .types import OBJLNK
+from .model import is_id
+
+_E = const(4)
+_MULTI = const(8)
+_OBJLNK = const(7)
 
 
 def instances(model, objects):
@@ -28,7 +31,7 @@ def instances(model, objects):
                 raise ValueError(where + "no such object in this firmware")
             values = {}
             for row in model.objects[oid].cls.TABLE:
-                if row[0] in objects[oid][iid] and not row[1] & E:
+                if row[0] in objects[oid][iid] and not row[1] & _E:
                     try:
                         values[row[0]] = _value(row, objects[oid][iid][row[0]])
                     except (Error, TypeError):
@@ -37,7 +40,7 @@ def instances(model, objects):
 
 
 def _value(row, value):
-    if not row[1] & MULTI:
+    if not row[1] & _MULTI:
         return _single(row[2], value)
     values = {}
     for riid in value:
@@ -48,7 +51,7 @@ def _value(row, value):
 
 
 def _single(kind, value):
-    if kind == OBJLNK and isinstance(value, (list, tuple)):
+    if kind == _OBJLNK and isinstance(value, (list, tuple)):
         if len(value) != 2 or not is_id(value[0], 65535) or not is_id(value[1], 65535):
             raise TypeError
         return tuple(value)

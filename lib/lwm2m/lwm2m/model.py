@@ -2,8 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2, sections 6.2 (resource model) and 6.3 (operations)
 
-from micropython import const
-from coap.message import Error
+from coap.codec import Error
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -19,13 +18,12 @@ _INTERNAL = const(0xA0)
 # ID. The name is an attribute of the instance: a field, a property, or, for E,
 # a method. A field that is None is a resource that is not there. A MULTI field
 # is a dict {resource instance ID: value}; a list or tuple stands for one that
-# counts from 0 and is not written by servers.
-R = const(1)
-W = const(2)
-RW = const(3)
-E = const(4)
-MULTI = const(8)
-MANDATORY = const(16)
+# counts from 0 and is not written by servers. The numbers are those of types.py.
+_R = const(1)
+_W = const(2)
+_E = const(4)
+_MULTI = const(8)
+_MANDATORY = const(16)
 
 # Bounds: instances of one object, and instances of one resource.
 MAX_INSTANCES = 16
@@ -203,7 +201,7 @@ class Model:
             for instance in self.instances(oid):
                 values = {}
                 for row in instance.TABLE:
-                    if not row[1] & E:
+                    if not row[1] & _E:
                         value = getattr(instance, row[3])
                         if value is not None:
                             values[row[0]] = value
@@ -219,7 +217,7 @@ class Model:
         instance = entry.cls()
         instance.iid = iid
         for row in instance.TABLE:
-            if row[0] in values and not row[1] & E:
+            if row[0] in values and not row[1] & _E:
                 setattr(instance, row[3], values[row[0]])
         instance.validate()
         return instance
@@ -260,12 +258,12 @@ class Model:
         row = find(instance.TABLE, path[2])
         if row is None:
             raise Error(_NOT_FOUND)
-        if not (row[1] & R or anyway):
+        if not (row[1] & _R or anyway):
             raise Error(_METHOD_NOT_ALLOWED)
         value = self.value(instance, row)
         if value is None:
             raise Error(_NOT_FOUND)
-        if not row[1] & MULTI:
+        if not row[1] & _MULTI:
             if len(path) == 4:
                 raise Error(_NOT_FOUND)
             return [(path, row[2], value)]
@@ -279,7 +277,7 @@ class Model:
 
     def _read_instance(self, nodes, instance, anyway):
         for row in instance.TABLE:
-            if row[1] & R or (anyway and not row[1] & E):
+            if row[1] & _R or (anyway and not row[1] & _E):
                 value = self.value(instance, row)
                 if value is not None:
                     _put(nodes, (instance.OID, instance.iid, row[0]), row, value)
@@ -289,7 +287,7 @@ class Model:
         value = getattr(instance, row[3], None)
         if callable(value):
             value = value()
-        if row[1] & MULTI and value is not None and not isinstance(value, dict):
+        if row[1] & _MULTI and value is not None and not isinstance(value, dict):
             value = dict(enumerate(value))
         return value
 
@@ -303,9 +301,9 @@ class Model:
                 row = find(instance.TABLE, path[2])
                 if row is None:
                     raise Error(_NOT_FOUND)
-                if not row[1] & E:
+                if not row[1] & _E:
                     value = self.value(instance, row)
-                    if value is None or (len(path) == 4 and not (row[1] & MULTI and path[3] in value)):
+                    if value is None or (len(path) == 4 and not (row[1] & _MULTI and path[3] in value)):
                         raise Error(_NOT_FOUND)
 
     # --- Write
@@ -330,10 +328,10 @@ class Model:
             row = find(table, path[2])
             if row is None:
                 raise Error(_NOT_FOUND)
-            if row[1] & E or not (row[1] & W or anyway):
+            if row[1] & _E or not (row[1] & _W or anyway):
                 raise Error(_METHOD_NOT_ALLOWED)
             if level == 4:
-                if not row[1] & MULTI or path[3] not in (self.value(instance, row) or {}):
+                if not row[1] & _MULTI or path[3] not in (self.value(instance, row) or {}):
                     raise Error(_NOT_FOUND)
             if not records:
                 raise Error(_BAD_REQUEST)
@@ -350,10 +348,10 @@ class Model:
                 if level > 2:
                     raise Error(_NOT_FOUND)
                 continue
-            if row[1] & E or not (row[1] & W or anyway):
+            if row[1] & _E or not (row[1] & _W or anyway):
                 raise Error(_METHOD_NOT_ALLOWED)
             rid = where[2]
-            if not row[1] & MULTI:
+            if not row[1] & _MULTI:
                 if len(where) == 4 or isinstance(value, dict):
                     raise Error(_BAD_REQUEST)
                 new[rid] = value
@@ -373,7 +371,7 @@ class Model:
         for row in table:
             if row[0] in new:
                 changes.append((instance, row, new[row[0]]))
-            elif replace and level == 2 and not row[1] & (E | MANDATORY) and (row[1] & W or anyway):
+            elif replace and level == 2 and not row[1] & (_E | _MANDATORY) and (row[1] & _W or anyway):
                 # As in an instance that nobody has written to; what a function or a property
                 # gives is the application's.
                 value = getattr(type(instance), row[3], None)
@@ -426,7 +424,7 @@ class Model:
         instance.iid = iid
         self.apply(self.plan(instance, (oid, iid), records, False, anyway), origin)
         for row in instance.TABLE:
-            if row[1] & MANDATORY and not row[1] & E and self.value(instance, row) is None:
+            if row[1] & _MANDATORY and not row[1] & _E and self.value(instance, row) is None:
                 raise Error(_BAD_REQUEST)
         self.add(instance, iid)
         self.touched((oid, iid), origin)
@@ -452,7 +450,7 @@ class Model:
         row = find(instance.TABLE, path[2])
         if row is None:
             raise Error(_NOT_FOUND)
-        if not row[1] & E:
+        if not row[1] & _E:
             raise Error(_METHOD_NOT_ALLOWED)
         method = getattr(instance, row[3], None)
         if method is None:
@@ -506,14 +504,14 @@ class Model:
 
     def _links_resource(self, out, instance, row, depth):
         path = (instance.OID, instance.iid, row[0])
-        if row[1] & E:
+        if row[1] & _E:
             if callable(getattr(instance, row[3], None)):
                 out.append((path, []))
             return
         value = self.value(instance, row)
         if value is None:
             return
-        if not row[1] & MULTI:
+        if not row[1] & _MULTI:
             out.append((path, []))
             return
         out.append((path, [("dim", len(value))]))
@@ -529,7 +527,7 @@ def _version(cls, lwm2m):
 
 
 def _put(nodes, path, row, value):
-    if row[1] & MULTI:
+    if row[1] & _MULTI:
         for riid in sorted(value):
             nodes.append((path + (riid,), row[2], value[riid]))
     else:

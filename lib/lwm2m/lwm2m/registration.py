@@ -5,21 +5,18 @@
 # A state machine without a clock or a socket: next(now) gives the message that is
 # due, answered(now, ...) takes what became of it, wake says when to call again.
 
-from micropython import const
-from coap.message import (
-    Message,
-    POST,
-    DELETE,
-    CREATED,
-    CHANGED,
-    DELETED,
-    PRECONDITION_FAILED,
-    URI_PATH,
-    URI_QUERY,
-    LOCATION_PATH,
-    CONTENT_FORMAT,
-    describe,
-)
+from coap.codec import Message, describe
+
+_POST = const(2)
+_DELETE = const(4)
+_CREATED = const(0x41)
+_CHANGED = const(0x44)
+_DELETED = const(0x42)
+_PRECONDITION_FAILED = const(0x8C)
+_URI_PATH = const(11)
+_URI_QUERY = const(15)
+_LOCATION_PATH = const(8)
+_CONTENT_FORMAT = const(12)
 
 _LINK_FORMAT = const(40)
 
@@ -89,7 +86,7 @@ class Registration:
                 self.leaving = False
                 return None
             self.asked = "deregister"
-            return self._to_location(DELETE)
+            return self._to_location(_DELETE)
         self.disabled_until = None
         if self.location is None:
             return self._register()
@@ -97,35 +94,35 @@ class Registration:
 
     def _register(self):
         self.asked = "register"
-        msg = Message(POST)
-        msg.add(URI_PATH, "rd")
-        msg.add(CONTENT_FORMAT, _LINK_FORMAT)
+        msg = Message(_POST)
+        msg.add(_URI_PATH, "rd")
+        msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
         self.lifetime = self.server.lifetime
         self.stale_links = False
-        msg.add(URI_QUERY, "ep=" + self.endpoint)
-        msg.add(URI_QUERY, "lt=%d" % self.lifetime)
-        msg.add(URI_QUERY, "lwm2m=" + self.version)
-        msg.add(URI_QUERY, "b=U")
+        msg.add(_URI_QUERY, "ep=" + self.endpoint)
+        msg.add(_URI_QUERY, "lt=%d" % self.lifetime)
+        msg.add(_URI_QUERY, "lwm2m=" + self.version)
+        msg.add(_URI_QUERY, "b=U")
         msg.payload = self.links()
         return msg
 
     def _update(self):
         self.asked = "update"
         self.update_now = False
-        msg = self._to_location(POST)
+        msg = self._to_location(_POST)
         if self.server.lifetime != self.lifetime:
             self.lifetime = self.server.lifetime
-            msg.add(URI_QUERY, "lt=%d" % self.lifetime)
+            msg.add(_URI_QUERY, "lt=%d" % self.lifetime)
         if self.stale_links:
             self.stale_links = False
-            msg.add(CONTENT_FORMAT, _LINK_FORMAT)
+            msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
             msg.payload = self.links()
         return msg
 
     def _to_location(self, code):
         msg = Message(code)
         for segment in self.location:
-            msg.add(URI_PATH, segment)
+            msg.add(_URI_PATH, segment)
         return msg
 
     def answered(self, now, response, error=None):
@@ -133,9 +130,9 @@ class Registration:
         asked, self.asked = self.asked, None
         code = response.code if response else None
         if asked == "register":
-            if code == CREATED:
+            if code == _CREATED:
                 return self._registered(now, response)
-            if code == PRECONDITION_FAILED and self.version == "1.2":
+            if code == _PRECONDITION_FAILED and self.version == "1.2":
                 # Servers of 1.1 refuse the number; remembered for this server.
                 self.version = "1.1"
                 self.say("server refuses LwM2M 1.2, going on with 1.1")
@@ -143,14 +140,14 @@ class Registration:
                 return
             self.failed(now, "register", error or describe(code))
         elif asked == "update":
-            if code == CHANGED:
+            if code == _CHANGED:
                 self.say("updated lifetime=%d" % self.lifetime)
                 self._schedule(now)
                 return
             self.say("update failed: %s, registering again" % (error or describe(code)))
             self.forget(now)
         elif asked == "deregister":
-            self.say("deregistered" if code == DELETED else "deregistered, unanswered")
+            self.say("deregistered" if code == _DELETED else "deregistered, unanswered")
             self.location = None
             self.leaving = False
             self.wake = self.disabled_until
@@ -158,7 +155,7 @@ class Registration:
     def _registered(self, now, response):
         location = []
         length = 0
-        for value in response.opts(LOCATION_PATH)[:_MAX_LOCATION]:
+        for value in response.opts(_LOCATION_PATH)[:_MAX_LOCATION]:
             location.append(bytes(value))
             length += len(value)
         if not location or length > _MAX_LOCATION_LEN:

@@ -2,8 +2,10 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 sections 7.3 (attributes) and 6.4 (Information Reporting)
 
-from micropython import const
-from coap.message import Error, BAD_REQUEST, INTERNAL
+from coap.codec import Error
+
+_BAD_REQUEST = const(0x80)
+_INTERNAL = const(0xA0)
 
 # Paths that may carry attributes, by the servers' Write-Attributes.
 MAX_ATTRIBUTES = 16
@@ -52,21 +54,21 @@ class Reporting:
         for query in queries:
             name, _, text = query.partition("=")
             if name not in _WHOLE and not (name in _NUMERIC and len(path) > 2):
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             if not text:
                 new.pop(name, None)
                 continue
             try:
                 value = int(text) if name in _WHOLE else _decimal(text)
             except ValueError:
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             if value < 0 and name not in ("gt", "lt"):
-                raise Error(BAD_REQUEST)
+                raise Error(_BAD_REQUEST)
             new[name] = value
         self._check(new)
         if new:
             if path not in self.attributes and len(self.attributes) >= MAX_ATTRIBUTES:
-                raise Error(INTERNAL)
+                raise Error(_INTERNAL)
             self.attributes[path] = new
         else:
             self.attributes.pop(path, None)
@@ -75,11 +77,11 @@ class Reporting:
     def _check(self, a):
         pmax = a.get("pmax", 0)
         if pmax and a.get("pmin", 0) > pmax:
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
         if "lt" in a and "gt" in a and a["lt"] + 2 * a.get("st", 0) >= a["gt"]:
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
         if a.get("st") == 0:
-            raise Error(BAD_REQUEST)
+            raise Error(_BAD_REQUEST)
 
     def attributes_of(self, path):
         """Attributes attached to that very path, for Discover: list of (name, value)."""
@@ -172,7 +174,9 @@ class Reporting:
                 at = o.sent + max(a["pmax"], a.get("pmin", 0)) * 1000
                 due = at if due is None else min(due, at)
             if due is not None and due <= now:
-                confirmable = self.server.notification_mode == 1 or now - o.confirmed >= _CON_EVERY_MS
+                confirmable = (
+                    self.server.notification_mode == 1 or now - o.confirmed >= _CON_EVERY_MS
+                )
                 o.sent = now
                 o.dirty = False
                 if confirmable:

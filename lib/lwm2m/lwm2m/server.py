@@ -2,9 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 section 6.3; Transport 1.2.2 section 6.4.4
 
-from micropython import const
-from coap.message import Message, Error
-from .formats import get, link
+from coap.codec import Message, Error
+from .formats import get
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -42,6 +41,9 @@ _TEXT = const(0)
 
 # Objects that no server but a Bootstrap-Server sees: keys and where they lead.
 HIDDEN = (0, 21)
+
+# Bytes of the output buffer at the beginning.
+_FIRST = const(256)
 
 # Arguments of one Execute.
 _MAX_ARGUMENTS = const(10)
@@ -130,10 +132,11 @@ def arguments_of(payload):
 
 def _fitted(encode, args):
     # Two names at most, or the frame of a function that catches is on the heap.
+    # -1 where it does not fit.
     try:
         return encode(args[0], args[1], args[2])
     except ValueError:
-        raise Error(_INTERNAL)
+        return -1
 
 
 def _content(payload, option):
@@ -143,12 +146,22 @@ def _content(payload, option):
 class Dispatcher:
     """Serves the requests of all accounts over one model.
 
-    max_payload: bytes of the longest answer, in the one output buffer.
+    max_payload: bytes of the longest answer. It is made in the one output buffer, which
+    begins with 256 bytes and is doubled when an answer takes more.
     """
 
     def __init__(self, model, max_payload=1024):
         self.model = model
-        self.buf = bytearray(max_payload)
+        self.max_payload = max_payload
+        self.buf = bytearray(min(max_payload, _FIRST))
+        self._view = memoryview(self.buf)
+
+    def _grow(self):
+        # Error 5.00 where the buffer is as large as it may be.
+        n = len(self.buf)
+        if n >= self.max_payload:
+            raise Error(_INTERNAL)
+        self.buf = bytearray(min(2 * n, self.max_payload))
         self._view = memoryview(self.buf)
 
     def handle(self, request, account, responder, now):
@@ -233,8 +246,11 @@ class Dispatcher:
         fmt = get(DEFAULT_FORMAT if accept is None else accept)
         if fmt is None:
             raise Error(_NOT_ACCEPTABLE)
-        nodes = _fitted(fmt.encode, (path, nodes, self.buf))
-        return _content(self._view[:nodes], fmt.OPTION)
+        n = _fitted(fmt.encode, (path, nodes, self.buf))
+        while n < 0:
+            self._grow()
+            n = _fitted(fmt.encode, (path, nodes, self.buf))
+        return _content(self._view[:n], fmt.OPTION)
 
     # --- composite operations
 
@@ -284,7 +300,8 @@ class Dispatcher:
                     raise Error(_BAD_REQUEST)
         links = self.model.links(path, depth, lwm2m=account.registration.version)
         for where, attributes in links:
-            attributes.extend(account.reporting.attributes_of(where))
+            if account.reports:
+                attributes.extend(account.reports.attributes_of(where))
         msg = Message(_CONTENT)
         msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
         msg.payload = self.links_payload(links)
@@ -292,11 +309,13 @@ class Dispatcher:
 
     def links_payload(self, links):
         """Link-format text of a list of (path, attributes). Error 5.00 when it does not fit."""
-        try:
-            n = link.encode_links(links, self.buf)
-        except ValueError:
-            raise Error(_INTERNAL)
-        return bytes(memoryview(self.buf)[:n])
+        from .formats.link import encode_links
+
+        while True:
+            try:
+                return bytes(self._view[: encode_links(links, self.buf)])
+            except ValueError:
+                self._grow()
 
     # --- Write, Execute, Create
 

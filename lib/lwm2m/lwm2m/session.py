@@ -2,9 +2,10 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 appendix B.2 as the client sees it; RFC 9175 section 2 (Echo)
 
-from micropython import const
 from coap.endpoint import Endpoint
-from coap.message import Error, UNAUTHORIZED, describe
+from coap.codec import Error, describe
+
+_UNAUTHORIZED = const(0x81)
 
 # Fresh keys after a hint that nobody signed: not at once again, but after 1 s,
 # 2 s ... so that a forger of plain errors cannot keep the device busy.
@@ -307,7 +308,7 @@ class Session:
 
     def _serve(self, request, peer, responder):
         if peer != self.peer:
-            raise Error(UNAUTHORIZED)
+            raise Error(_UNAUTHORIZED)
         return self.handle(request, responder)
 
     def after_answer(self, function):

@@ -2,15 +2,12 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 section 8 (processing), Appendix B.1.2 (Echo)
 
-from micropython import const
-
 from aesccm import InvalidTag
-from coap.message import Error, FormatError, PlainError, SecurityError
+from coap.codec import Error, FormatError, PlainError, SecurityError
 
 from .b2 import Rederiving
 from .context import Context, bstr, unbstr
 from .keep import Keeper
-from .limits import validate
 from .message import decode_option, encode_option, fields_of, option_of, seal
 from .message import unseal, unseal_request, wrap
 from .window import Window
@@ -125,6 +122,8 @@ class Account(Rederiving):
         limits=None,
         policy="b2",
     ):
+        from .limits import validate
+
         self._params = validate(
             master_secret, sender_id, recipient_id, master_salt, aead, hmac, id_context, limits
         )

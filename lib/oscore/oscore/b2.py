@@ -2,9 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 Appendix B.2
 
-from micropython import const
-
-from coap.message import Error, Message
+from coap.codec import Error, Message
 
 from .context import unbstr
 

@@ -2,9 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 section 8.2, step 2
 
-from micropython import const
-
-from coap.message import Error, SecurityError
+from coap.codec import Error, SecurityError
 
 from .message import decode_option, option_of
 

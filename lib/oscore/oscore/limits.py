@@ -2,8 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 sections 3.2, 3.3, 7.2.1 and 12; RFC 9053 section 4.2
 
-from micropython import const
-
 _ID_CONTEXT_MIN = const(32)  # R2 || R1 of the servers in use comes to 24 bytes and more
 _ID_CONTEXT_MAX = const(253)  # with its CBOR head it fits the one length byte of the option
 

@@ -2,10 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 section 4 (options by class), 5.3 (plain text), 6.1 (compressed COSE object)
 
-from micropython import const
-
-from coap.message import Message, FormatError, body_len, encode_body, read_body
-from coap.message import uint_bytes
+from coap.codec import Message, FormatError, body_len, encode_body, read_body
+from coap.codec import uint_bytes
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len

@@ -2,9 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 section 4.1.3.3; RFC 7252 section 6.4; RFC 3986
 
-from micropython import const
-
-from coap.message import Message
+from coap.codec import Message
 
 _URI_PATH = const(11)
 _URI_QUERY = const(15)

@@ -2,8 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 Appendix B.1
 
-from micropython import const
-
 _VERSION = const(1)
 _ID_CONTEXT = const(1)
 _WINDOW = const(2)

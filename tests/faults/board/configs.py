@@ -35,6 +35,9 @@ class Ram:
     def commit(self, changes, wipe=False):
         self.records.update(changes)
 
+    def mend(self):
+        pass
+
 
 class Clock:
     time = 0

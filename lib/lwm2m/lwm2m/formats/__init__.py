@@ -16,8 +16,7 @@
 #     malformed, a value of another type, or a path outside base.
 #   decode_paths(payload): list of paths of 0 to 4 IDs (SenML only: composite operations)
 
-from coap.message import uint_bytes
-from micropython import const
+from coap.codec import uint_bytes
 
 _CONTENT_FORMAT = const(12)
 

@@ -1,10 +1,9 @@
-# CBOR: one value; and how values stand in the formats that are made of CBOR.
+# CBOR: one value; and how values are written in the formats that are made of CBOR.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8949; OMA LwM2M Core 1.2.2, section 7.4.6 and appendix C
 
-from cbor import CBORDecodeError, Reader, Writer
-from micropython import const
-from . import value as v
+from cbor import Writer
+from coap.codec import Error
 
 # Found at once, and not after a search in vain among the names of this module.
 isinstance = isinstance
@@ -18,28 +17,27 @@ _OPAQUE = const(5)
 _TIME = const(6)
 _OBJLNK = const(7)
 
-_TAG = const(6)  # major type
+_NOT_ACCEPTABLE = const(0x86)
 _EPOCH = const(1)  # tag: seconds since 1970
 
 
 def encode(base, nodes, buf):
     """Write the one value that base names; see formats/__init__.py."""
-    typ, value = v.single(base, nodes)
+    if len(nodes) != 1 or nodes[0][0] != base:
+        raise Error(_NOT_ACCEPTABLE, "not a single value")
     w = writer(buf)
-    write(w, typ, value, True)
+    write(w, nodes[0][1], nodes[0][2], True)
     return w.pos
 
 
-def decode(base, payload, typeof):
-    """[(base, value)]; see formats/__init__.py."""
-    typ = v.resource(base, typeof)
-    try:
-        r = Reader(payload)
-        value = read(r)
-        r.finish()
-    except CBORDecodeError:
-        raise v.bad("CBOR")
-    return [(base, v.coerce(typ, value))]
+def __getattr__(name):
+    # What reads is apart: many a server only asks for values.
+    if name != "decode":
+        raise AttributeError(name)
+    global decode
+    from .cbor_decode import decode
+
+    return decode
 
 
 _writer = None
@@ -71,14 +69,3 @@ def write(w, typ, value, tagged):
         if typ == _TIME and tagged:
             w.tag(_EPOCH)
         w.int(value)
-
-
-def read(r):
-    """The next item as value.coerce() takes it. Tags that make a number of what follows are
-    applied, others are passed over. Raises CBORDecodeError."""
-    while r.major() == _TAG:
-        pos = r.pos
-        if 2 <= r.tag() <= 5:
-            r.pos = pos
-            return r.number()
-    return r.value()

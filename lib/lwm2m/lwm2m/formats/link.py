@@ -4,8 +4,6 @@
 #
 # Not in the table of formats: it carries links, not values.
 
-from .value import Out, name
-
 CT = 40
 NAME = "LINK"
 
@@ -21,20 +19,24 @@ def encode_links(entries, buf):
     list or tuple of int (ct). "ver" is left out of links that are not an object's.
     Raises ValueError where buf is too small or a number is not finite.
     """
-    out = Out(buf)
+    pos = 0
     sep = "<"
     for path, attributes in entries:
-        out.put(sep)
-        out.put(name(path) or "/")
-        out.put(">")
+        text = sep + ("".join(["/%d" % i for i in path]) or "/") + ">"
         for key, value in attributes:
             if key == "ver" and len(path) != 1:
                 continue
-            out.put(";" + key)
+            text += ";" + key
             if value is not None:
-                out.put("=" + _value(key, value))
+                text += "=" + _value(key, value)
+        text = text.encode()
+        end = pos + len(text)
+        if end > len(buf):
+            raise ValueError("buf")
+        buf[pos:end] = text
+        pos = end
         sep = ",<"
-    return out.pos
+    return pos
 
 
 def _value(key, value):

@@ -3,9 +3,9 @@
 # OMA LwM2M Core 1.2.2, section 7.4.7
 
 from cbor import CBORDecodeError, Reader
-from micropython import const
 from . import value as v
-from .cbor import read, write, writer
+from .cbor import write, writer
+from .cbor_decode import read
 
 CT = 11544
 NAME = "LWM2M_CBOR"

@@ -2,7 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M 1.0.2, section 6.4.4
 
-from micropython import const
 from . import senml
 from . import senml_json
 from . import value as v

@@ -2,9 +2,10 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2, section 7.4.2
 
-from micropython import const
 from . import value as v
-from coap.message import Error, NOT_ACCEPTABLE
+from coap.codec import Error
+
+_NOT_ACCEPTABLE = const(0x86)
 
 CT = 42
 NAME = "OPAQUE"
@@ -16,7 +17,7 @@ def encode(base, nodes, buf):
     """Write the one value that base names; see formats/__init__.py."""
     typ, value = v.single(base, nodes)
     if typ != _OPAQUE:
-        raise Error(NOT_ACCEPTABLE, "not opaque")
+        raise Error(_NOT_ACCEPTABLE, "not opaque")
     out = v.Out(buf)
     out.put(value)
     return out.pos

@@ -2,7 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8428 (SenML); OMA LwM2M Core 1.2.2, sections 7.4.4 and 7.4.5
 
-from micropython import const
 from . import value as v
 
 # Labels by their CBOR numbers (RFC 8428 section 6). "vlo" is LwM2M's own and has none.

@@ -2,26 +2,13 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8428 section 6; OMA LwM2M Core 1.2.2, section 7.4.5
 
-from cbor import CBORDecodeError, Reader
-from micropython import const
-from . import senml
-from . import value as v
-from .cbor import read, write, writer
+from .cbor import write, writer
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
 
 CT = 112
 NAME = "SENML_CBOR"
-
-_BN = const(-2)
-_N = const(0)
-_VLO = const(100)
-
-_OBJLNK = const(7)
-
-_TEXT = const(3)  # major types
-_TAG = const(6)
 
 # As value.name(), in bytes, which are not looked for among the interned strings.
 _NAMES = (b"", b"/%d", b"/%d/%d", b"/%d/%d/%d", b"/%d/%d/%d/%d")
@@ -56,43 +43,12 @@ def _record(w, base, node, i):
     write(w, node[1], node[2], False)
 
 
-def decode(base, payload, typeof):
-    """See formats/__init__.py."""
-    try:
-        return senml.decode(base, _records(payload), typeof)
-    except CBORDecodeError:
-        raise v.bad("CBOR")
+def __getattr__(name):
+    # What reads is apart: many a server only asks for values.
+    global decode, decode_paths
+    if name not in ("decode", "decode_paths"):
+        raise AttributeError(name)
+    from .cbor_decode import decode_senml as decode
+    from .cbor_decode import decode_paths
 
-
-def decode_paths(payload):
-    """The paths that a Read- or Observe-Composite asks for."""
-    try:
-        return senml.decode_paths(_records(payload))
-    except CBORDecodeError:
-        raise v.bad("CBOR")
-
-
-def _records(payload):
-    r = Reader(payload)
-    while r.major() == _TAG:
-        r.tag()
-    n = r.array()
-    while r.more(n):
-        n -= 1
-        record = {}
-        m = r.map()
-        while r.more(m):
-            m -= 1
-            if r.major() != _TEXT:
-                label = r.int()
-            else:
-                label = r.text()
-                if label.endswith("_"):  # must be understood (RFC 8428 section 4.4)
-                    raise v.bad("SenML label")
-                if label == "vlo":
-                    label = _VLO
-            if label in record:
-                raise v.bad("SenML label twice")
-            record[label] = read(r)
-        yield record
-    r.finish()
+    return decode if name == "decode" else decode_paths

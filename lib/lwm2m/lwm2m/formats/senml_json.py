@@ -3,7 +3,6 @@
 # RFC 8259 (JSON), RFC 8428 section 5 (SenML); OMA LwM2M Core 1.2.2, section 7.4.4
 
 import json
-from micropython import const
 from . import senml
 from . import value as v
 

@@ -2,7 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2, section 7.4.1 and appendix C
 
-from micropython import const
 from . import value as v
 
 CT = 0

@@ -3,7 +3,6 @@
 # OMA LwM2M Core 1.2.2, section 7.4.3 and appendix C
 
 from struct import pack, unpack
-from micropython import const
 from . import value as v
 
 CT = 11542

@@ -3,8 +3,10 @@
 # OMA LwM2M Core 1.2.2, appendix C (data types); RFC 8259 section 6 (numbers)
 
 from binascii import a2b_base64, b2a_base64
-from micropython import const
-from coap.message import Error, BAD_REQUEST, NOT_ACCEPTABLE
+from coap.codec import Error
+
+_BAD_REQUEST = const(0x80)
+_NOT_ACCEPTABLE = const(0x86)
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -28,7 +30,7 @@ MAX_VALUES = 128
 
 def bad(text):
     """The Error that a malformed payload becomes. text: for the log."""
-    return Error(BAD_REQUEST, text)
+    return Error(_BAD_REQUEST, text)
 
 
 class Out:
@@ -171,7 +173,7 @@ def decimal(value):
     """
     value = float(value)
     if value - value != 0:
-        raise Error(NOT_ACCEPTABLE, "not a number")
+        raise Error(_NOT_ACCEPTABLE, "not a number")
     return repr(value)
 
 
@@ -232,7 +234,7 @@ def single(base, nodes):
     Raises Error(NOT_ACCEPTABLE) where base is not one resource or resource instance.
     """
     if len(nodes) != 1 or nodes[0][0] != base:
-        raise Error(NOT_ACCEPTABLE, "not a single value")
+        raise Error(_NOT_ACCEPTABLE, "not a single value")
     return nodes[0][1], nodes[0][2]
 
 

@@ -5,8 +5,17 @@
 import gc
 import time
 
-from ..model import Instance, R, RW, E, MULTI, MANDATORY
-from ..types import STRING, INTEGER, TIME
+from ..model import Instance
+
+# As in model.py and types.py; here, so that the table is a constant and stays in flash.
+_R = const(1)
+_RW = const(3)
+_E = const(4)
+_MULTI = const(8)
+_MANDATORY = const(16)
+_STRING = const(0)
+_INTEGER = const(1)
+_TIME = const(6)
 
 # Ports count from 1970 or from 2000; resources of type Time from 1970.
 _EPOCH = 0 if time.gmtime(0)[0] == 1970 else 946684800
@@ -24,25 +33,25 @@ class Device(Instance):
     VERSION = "1.2"
     VERSION_1_1 = "1.1"
     TABLE = (
-        (0, R, STRING, "manufacturer"),
-        (1, R, STRING, "model_number"),
-        (2, R, STRING, "serial_number"),
-        (3, R, STRING, "firmware_version"),
-        (4, E | MANDATORY, None, "reboot"),
-        (5, E, None, "factory_reset"),
-        (9, R, INTEGER, "battery_level"),
-        (10, R, INTEGER, "memory_free"),
-        (11, R | MULTI | MANDATORY, INTEGER, "error_codes"),
-        (12, E, None, "reset_errors"),
-        (13, RW, TIME, "current_time"),
-        (14, RW, STRING, "utc_offset"),
-        (15, RW, STRING, "timezone"),
-        (16, R | MANDATORY, STRING, "binding"),
-        (17, R, STRING, "device_type"),
-        (18, R, STRING, "hardware_version"),
-        (19, R, STRING, "software_version"),
-        (20, R, INTEGER, "battery_status"),
-        (21, R, INTEGER, "memory_total"),
+        (0, _R, _STRING, "manufacturer"),
+        (1, _R, _STRING, "model_number"),
+        (2, _R, _STRING, "serial_number"),
+        (3, _R, _STRING, "firmware_version"),
+        (4, _E | _MANDATORY, None, "reboot"),
+        (5, _E, None, "factory_reset"),
+        (9, _R, _INTEGER, "battery_level"),
+        (10, _R, _INTEGER, "memory_free"),
+        (11, _R | _MULTI | _MANDATORY, _INTEGER, "error_codes"),
+        (12, _E, None, "reset_errors"),
+        (13, _RW, _TIME, "current_time"),
+        (14, _RW, _STRING, "utc_offset"),
+        (15, _RW, _STRING, "timezone"),
+        (16, _R | _MANDATORY, _STRING, "binding"),
+        (17, _R, _STRING, "device_type"),
+        (18, _R, _STRING, "hardware_version"),
+        (19, _R, _STRING, "software_version"),
+        (20, _R, _INTEGER, "battery_status"),
+        (21, _R, _INTEGER, "memory_total"),
     )
 
     manufacturer = model_number = serial_number = firmware_version = None

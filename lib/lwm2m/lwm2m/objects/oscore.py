@@ -2,8 +2,12 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M OSCORE object 2.0; RFC 8613 section 3.2
 
-from ..model import Instance, MANDATORY
-from ..types import INTEGER, OPAQUE
+from ..model import Instance
+
+# As in model.py and types.py; here, so that the table is a constant and stays in flash.
+_MANDATORY = const(16)
+_INTEGER = const(1)
+_OPAQUE = const(5)
 
 
 class OSCORE(Instance):
@@ -16,13 +20,13 @@ class OSCORE(Instance):
     VERSION = "2.0"
     MULTIPLE = True
     TABLE = (
-        (0, MANDATORY, OPAQUE, "master_secret"),
-        (1, MANDATORY, OPAQUE, "sender_id"),
-        (2, MANDATORY, OPAQUE, "recipient_id"),
-        (3, 0, INTEGER, "aead"),
-        (4, 0, INTEGER, "hmac"),
-        (5, 0, OPAQUE, "master_salt"),
-        (6, 0, OPAQUE, "id_context"),
+        (0, _MANDATORY, _OPAQUE, "master_secret"),
+        (1, _MANDATORY, _OPAQUE, "sender_id"),
+        (2, _MANDATORY, _OPAQUE, "recipient_id"),
+        (3, 0, _INTEGER, "aead"),
+        (4, 0, _INTEGER, "hmac"),
+        (5, 0, _OPAQUE, "master_salt"),
+        (6, 0, _OPAQUE, "id_context"),
     )
 
     master_secret = sender_id = recipient_id = None

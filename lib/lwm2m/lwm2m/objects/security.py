@@ -2,8 +2,15 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2, appendix E.1
 
-from ..model import Instance, MANDATORY
-from ..types import STRING, INTEGER, BOOLEAN, OPAQUE, OBJLNK
+from ..model import Instance
+
+# As in model.py and types.py; here, so that the table is a constant and stays in flash.
+_MANDATORY = const(16)
+_STRING = const(0)
+_INTEGER = const(1)
+_BOOLEAN = const(4)
+_OPAQUE = const(5)
+_OBJLNK = const(7)
 
 # Security modes (resource 2). OSCORE runs over PSK or over NOSEC.
 PSK = 0
@@ -18,16 +25,16 @@ class Security(Instance):
     VERSION_1_1 = "1.1"
     MULTIPLE = True
     TABLE = (
-        (0, MANDATORY, STRING, "uri"),
-        (1, MANDATORY, BOOLEAN, "bootstrap"),
-        (2, MANDATORY, INTEGER, "mode"),
-        (3, MANDATORY, OPAQUE, "identity"),
-        (4, MANDATORY, OPAQUE, "server_key"),
-        (5, MANDATORY, OPAQUE, "secret_key"),
-        (10, 0, INTEGER, "ssid"),
-        (11, 0, INTEGER, "hold_off"),
-        (12, 0, INTEGER, "account_timeout"),
-        (17, 0, OBJLNK, "oscore"),
+        (0, _MANDATORY, _STRING, "uri"),
+        (1, _MANDATORY, _BOOLEAN, "bootstrap"),
+        (2, _MANDATORY, _INTEGER, "mode"),
+        (3, _MANDATORY, _OPAQUE, "identity"),
+        (4, _MANDATORY, _OPAQUE, "server_key"),
+        (5, _MANDATORY, _OPAQUE, "secret_key"),
+        (10, 0, _INTEGER, "ssid"),
+        (11, 0, _INTEGER, "hold_off"),
+        (12, 0, _INTEGER, "account_timeout"),
+        (17, 0, _OBJLNK, "oscore"),
     )
 
     uri = ""

@@ -2,8 +2,15 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M registry, object 3303 version 1.1
 
-from ..model import Instance, R, RW, E, MANDATORY
-from ..types import STRING, FLOAT
+from ..model import Instance
+
+# As in model.py and types.py; here, so that the table is a constant and stays in flash.
+_R = const(1)
+_RW = const(3)
+_E = const(4)
+_MANDATORY = const(16)
+_STRING = const(0)
+_FLOAT = const(3)
 
 
 class Sensor(Instance):
@@ -11,14 +18,14 @@ class Sensor(Instance):
 
     MULTIPLE = False
     TABLE = (
-        (5601, R, FLOAT, "min_measured"),
-        (5602, R, FLOAT, "max_measured"),
-        (5603, R, FLOAT, "min_range"),
-        (5604, R, FLOAT, "max_range"),
-        (5605, E, None, "reset"),
-        (5700, R | MANDATORY, FLOAT, "value"),
-        (5701, R, STRING, "units"),
-        (5750, RW, STRING, "application_type"),
+        (5601, _R, _FLOAT, "min_measured"),
+        (5602, _R, _FLOAT, "max_measured"),
+        (5603, _R, _FLOAT, "min_range"),
+        (5604, _R, _FLOAT, "max_range"),
+        (5605, _E, None, "reset"),
+        (5700, _R | _MANDATORY, _FLOAT, "value"),
+        (5701, _R, _STRING, "units"),
+        (5750, _RW, _STRING, "application_type"),
     )
 
     value = 0.0
