@@ -26,13 +26,7 @@ def leshan():
 
 
 # M3 has no cryptolib: AES in viper, whose tables take 4.4 KB.
-@pytest.mark.parametrize(
-    "board",
-    [
-        pytest.param("M3", marks=pytest.mark.xfail(reason="too little is left for them")),
-        "M3_CRYPTOLIB",
-    ],
-)
+@pytest.mark.parametrize("board", ["M3", "M3_CRYPTOLIB"])
 def test_1000_exchanges_leave_the_heap_as_it_was(leshan, board):
     need_board(board)
     measured = Measured(leshan, board, HEAP, name=board.lower())
