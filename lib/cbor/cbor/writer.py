@@ -6,6 +6,8 @@ import struct
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
+isinstance = isinstance
+str = str
 
 _UINT = const(0x00)
 _NINT = const(0x20)

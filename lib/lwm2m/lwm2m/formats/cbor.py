@@ -7,6 +7,7 @@ from coap.codec import Error
 
 # Found at once, and not after a search in vain among the names of this module.
 isinstance = isinstance
+str = str
 
 CT = 60
 NAME = "CBOR"

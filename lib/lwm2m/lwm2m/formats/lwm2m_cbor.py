@@ -7,6 +7,9 @@ from . import value as v
 from .cbor import write, writer
 from .cbor_decode import read
 
+# Found at once, and not after a search in vain among the names of this module.
+len = len
+
 CT = 11544
 NAME = "LWM2M_CBOR"
 
