@@ -31,6 +31,17 @@ _START = (
 )
 
 
+# Below this much heap, in bytes, fewer replies are kept for duplicates.
+_SMALL = const(56 * 1024)
+
+
+def _small():
+    # Of a peer that keeps to NSTART = 1 (RFC 7252 section 4.7) the last one is asked for.
+    from coap.params import Params
+
+    return Params(dedup_slots=4, dedup_bytes=512)
+
+
 def log(text):
     """One line on the console: seconds since the start, then the event."""
     print("%9.3f %s" % (time.ticks_diff(time.ticks_ms(), _started) / 1000, text))
@@ -237,11 +248,12 @@ def main(reboot=None):
     # Collect long before the heap is full: otherwise what stays comes to lie all over
     # it, and one day nothing of a few kilobytes fits in between.
     gc.collect()
-    gc.threshold((gc.mem_free() + gc.mem_alloc()) // 8)
+    heap = gc.mem_free() + gc.mem_alloc()
+    gc.threshold(heap // 8)
     if reboot is None:
         from machine import reset as reboot
     try:
-        client, product = make_client(reboot)
+        client, product = make_client(reboot, params=_small() if heap < _SMALL else None)
     except (ValueError, OSError, RuntimeError) as e:
         log("flash: %s" % e if isinstance(e, OSError) else str(e))
         return 1
