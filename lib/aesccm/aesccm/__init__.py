@@ -454,11 +454,13 @@ class AESCCM:
         buf: bytearray or writable memoryview of at least that length; it must not
         overlap associated_data. Otherwise as encrypt().
         """
-        if length < 0 or len(buf) < length + self._state[0]:
+        state = self._state
+        end = length + state[0]
+        if length < 0 or len(buf) < end:
             raise ValueError("length: buf is too short")
         buf[length] = 0  # TypeError when buf cannot be written: viper would not ask
-        _seal(self._state, nonce, buf, associated_data, length)
-        return length + self._state[0]
+        _seal(state, nonce, buf, associated_data, length)
+        return end
 
     def decrypt(self, nonce, data, associated_data):
         """Open data, a cipher text followed by its tag; returns the plain text, as bytes.

@@ -151,7 +151,19 @@ class Writer:
 
     def text(self, s):
         """A text string: str, or the bytes of its UTF-8."""
-        self._string(_TEXT, s.encode() if isinstance(s, str) else s)
+        if isinstance(s, str):
+            s = s.encode()
+        pos = self.pos
+        end = len(s)
+        if end < 24 and pos + end < self.limit:
+            # As _string(), for most.
+            self.buf[pos] = _TEXT | end
+            pos += 1
+            end += pos
+            self.buf[pos:end] = s
+            self.pos = end
+        else:
+            self._string(_TEXT, s)
 
     def float(self, v):
         """A float, in the shortest of the allowed precisions that loses nothing."""

@@ -6,7 +6,7 @@
 # Transfers are known by peer and request (method, path, query, ...), never by token, since
 # each block of one transfer may come with a token of its own.
 
-from coap.codec import Error, Message, body_len, encode_body
+from coap.codec import Error, Message, body_of
 
 _GET = const(1)
 _FETCH = const(5)
@@ -55,11 +55,7 @@ def block_of(msg, number):
 
 def key_of(request):
     """What the requests for all blocks of one body have in common, as bytes."""
-    options = request.options
-    key = bytearray(1 + body_len(options, b"", _NOT_KEY))
-    key[0] = request.code
-    encode_body(options, b"", key, 1, _NOT_KEY)
-    return bytes(key)
+    return bytes((request.code,)) + body_of(request.options, b"", _NOT_KEY)
 
 
 class _Body:

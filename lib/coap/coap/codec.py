@@ -17,6 +17,7 @@ _URI_QUERY = const(15)
 
 _MARKER = const(0xFF)
 _MAX_NUMBER = const(0xFFFF)
+_PAYLOAD = const(0x20000000)
 
 
 class Error(Exception):
@@ -64,6 +65,7 @@ class Message:
 
     type, code, mid: int; token: bytes of 0..8; payload: bytes-like;
     options: list of (number, bytes-like) in ascending number, repeats in their order.
+    kinds: which options a request has that was read; see read_body().
     """
 
     # What messages made here have only once they are sent, if at all: an instance grows by
@@ -71,6 +73,7 @@ class Message:
     type = _CON
     mid = 0
     token = b""
+    kinds = 1
 
     def __init__(self, code=0, type=_CON, mid=0, token=b"", payload=b"", options=None):
         self.code = code
@@ -115,10 +118,8 @@ class Message:
     def uint(self, number, default=None):
         """First value of an option as an unsigned integer (RFC 7252 section 3.2), or default.
         Leading zero bytes are accepted."""
-        for n, value in self.options:
-            if n == number:
-                return int.from_bytes(value, "big")
-        return default
+        value = self.opt(number)
+        return default if value is None else int.from_bytes(value, "big")
 
     def add(self, number, value):
         """Add an option behind those of the same number and return the message.
@@ -132,6 +133,7 @@ class Message:
         while i and options[i - 1][0] > number:
             i -= 1
         options.insert(i, (number, value))
+        self.kinds = 1
         return self
 
     def set(self, number, value):
@@ -158,7 +160,7 @@ class Message:
 
     def _texts(self, number):
         try:
-            return [str(value, "utf-8") for n, value in self.options if n == number]
+            return [str(value, "utf-8") for value in self.opts(number)]
         except UnicodeError:
             raise Error(_BAD_OPTION)
 
@@ -178,26 +180,43 @@ def describe(code):
     return "%d.%02d" % (code >> 5, code & 31)
 
 
-def parse(data):
-    """As decode(), but None for what is not a CoAP message: _refuse() then says why."""
-    if len(data) < 4 or data[0] >> 6 != 1:
-        return None
-    msg = Message(data[1], data[0] >> 4 & 3, data[2] << 8 | data[3])
-    # The token outlives the datagram: it is the one part that is copied.
-    msg.token = bytes(data[4 : 4 + (data[0] & 15)])
-    if len(msg.token) > 8 or len(msg.token) != data[0] & 15:
-        return None
-    if len(data) == 4 or msg.code and _read(msg, memoryview(data)):
-        return msg
-    return None
-
-
-def _read(msg, view):
+def parse(data, msg=None):
+    """As decode(), but None for what is not a CoAP message, and where there is no memory for it.
+    msg: a Message of type CON that nobody needs any more."""
     try:
-        msg.payload = read_body(view, 4 + len(msg.token), msg.options.append)
-    except FormatError:
-        return False
-    return True
+        return _parse(data, msg)
+    except Exception:
+        return None
+
+
+def _parse(data, msg):
+    n = data[0]
+    if n >> 6 != 1 or n & 15 > 8:
+        return None
+    if msg is None:
+        msg = Message(data[1])
+    else:
+        msg.code = data[1]
+        msg.kinds = 1
+        msg.options = []
+        msg.payload = b""
+    if n & 0x30:
+        msg.type = n >> 4 & 3
+    msg.mid = data[2] << 8 | data[3]
+    n = 4 + (n & 15)
+    # The token outlives the datagram: it is the one part that is copied.
+    msg.token = bytes(data[4:n])
+    if n < len(data):
+        n = read_body(memoryview(data), n, msg.options.append)
+        if n & _PAYLOAD:
+            msg.payload = msg.options.pop()
+        if msg.code < 32:
+            if not msg.code:
+                return None
+            msg.kinds = n
+    elif n > len(data) or n > 4 and not msg.code:
+        return None
+    return msg
 
 
 def decode(data):
@@ -207,31 +226,22 @@ def decode(data):
     Raises FormatError (RFC 7252 sections 3 and 4).
     """
     msg = parse(data)
-    if msg is None:
-        _refuse(data)
-    return msg
+    return _refuse(data) if msg is None else msg
 
 
 def _refuse(data):
-    n = len(data)
-    if n < 4:
-        raise FormatError("short header")
-    if data[0] >> 6 != 1:
-        raise FormatError("version")
-    kind = data[0] >> 4 & 3
-    mid = data[2] << 8 | data[3]
-    pos = 4 + (data[0] & 15)
-    if pos > 12 or pos > n:
-        raise FormatError("token", kind, mid)
-    if not data[1]:
-        raise FormatError("empty message with content", kind, mid)
-    # Once more, to say what may be answered.
-    try:
-        read_body(memoryview(data), pos, [].append)
-    except FormatError as e:
-        e.type = kind
-        e.mid = mid
-        raise
+    # Once more, to say what may be answered; where there was no memory there may be now.
+    kind = mid = None
+    if len(data) > 3 and data[0] >> 6 == 1:
+        kind = data[0] >> 4 & 3
+        mid = data[2] << 8 | data[3]
+        try:
+            data = _parse(data, None)
+            if data is not None:
+                return data
+        except FormatError:
+            pass
+    raise FormatError("message", kind, mid)
 
 
 # A function whose locals, stack and exception handlers take more than 11 words has its frame
@@ -239,30 +249,45 @@ def _refuse(data):
 
 
 def read_body(view, pos, append):
-    """The payload of a memoryview from position pos to its end: the part of a message behind
-    the token, and the part of an OSCORE plaintext behind the code. Calls
-    append((number, value)) for each option. Raises FormatError (RFC 7252 section 3.1)."""
-    number = 0
+    """The options and the payload of a memoryview from position pos to its end: the part of a
+    message behind the token, and the part of an OSCORE plaintext behind the code. Calls
+    append((number, value)) for each option, and append(payload) where there is one. Returns
+    Message.kinds: bit i says that option i is there, 1 to 28; bit 29 that there is a payload;
+    bit 0 that there is more to it: other numbers, extended heads, or the same number twice (but
+    for Uri-Path). Raises FormatError (RFC 7252 section 3.1)."""
+    number = kinds = 0
     n = len(view)
     while pos < n:
         end = view[pos]
         pos += 1
         if end < 0xD0 and end & 15 < 13:
-            number += end >> 4
-            end &= 15
+            if end > 15:
+                number += end >> 4
+                kinds |= 1 << (number & 31)
+                end &= 15
+            elif number != _URI_PATH:
+                kinds |= 1
         elif end == _MARKER:
             if pos == n:
-                raise FormatError("marker without payload")
-            return view[pos:]
+                raise FormatError("marker")
+            append(view[pos:])
+            break
         else:
             number = _delta(view, pos, end) + number
             end, pos = _length(view, pos, end)
+            kinds |= 1
         end += pos
-        if end > n or number > _MAX_NUMBER:
+        if end > n:
             raise FormatError("option")
-        append((number, view[pos:end]))
-        pos = end
-    return b""
+        end = view[pos:end]
+        append((number, end))
+        pos += len(end)
+    # They ascend.
+    if number > 28:
+        if number > _MAX_NUMBER:
+            raise FormatError("option")
+        kinds = 1
+    return kinds if pos >= n else kinds | _PAYLOAD
 
 
 def _delta(view, pos, delta):
@@ -270,7 +295,7 @@ def _delta(view, pos, delta):
     if delta < 13:
         return delta
     if delta == 15:
-        raise FormatError("option delta")
+        raise FormatError("option")
     if pos + delta - 13 >= len(view):
         raise FormatError("option")
     return 13 + view[pos] if delta == 13 else 269 + (view[pos] << 8 | view[pos + 1])
@@ -284,7 +309,7 @@ def _length(view, pos, head):
     if head < 13:
         return head, pos
     if head == 15:
-        raise FormatError("option length")
+        raise FormatError("option")
     if pos + head - 13 >= len(view):
         raise FormatError("option")
     if head == 13:
@@ -292,30 +317,50 @@ def _length(view, pos, head):
     return 269 + (view[pos] << 8 | view[pos + 1]), pos + 2
 
 
-def body_len(options, payload, skip=()):
-    """Bytes that encode_body() writes for the same arguments."""
-    n = len(payload)
-    if n:
-        n += 1
-    if skip:
-        options = _without(options, skip)
+def put_body(buf, options, payload):
+    """Append options, and marker and payload where there is one, to a bytearray; it is returned.
+
+    Raises ValueError where options do not ascend.
+    """
     last = i = 0
     while i < len(options):
+        n = len(options[i][1])
         last = options[i][0] - last
-        if last > 12:
-            n += _more(last)
-        last = len(options[i][1])
-        n += 1 + last
-        if last > 12:
-            n += _more(last)
+        if n < 13 and last < 13 and last >= 0:
+            buf.append(last << 4 | n)
+        else:
+            _extended(buf, last, n)
+        if n:
+            buf += options[i][1]
         last = options[i][0]
         i += 1
-    return n
+    if len(payload):
+        buf.append(_MARKER)
+        buf += payload
+    return buf
 
 
-def _without(options, skip):
-    # Where it is needed this would put skip into a cell on the heap, at each call.
-    return [o for o in options if o[0] not in skip]
+def body_of(options, payload, skip):
+    """What put_body() appends, without the options whose number is in skip, as a bytearray."""
+    return put_body(bytearray(), [o for o in options if o[0] not in skip], payload)
+
+
+def body_len(options, payload, skip=()):
+    """Bytes that encode_body() writes for the same arguments."""
+    return len(body_of(options, payload, skip))
+
+
+def encode_body(options, payload, buf, pos, skip=()):
+    """Write body_of() to buf from pos on. Returns the position behind the last byte.
+
+    Raises ValueError where it does not fit or options do not ascend.
+    """
+    options = body_of(options, payload, skip)
+    skip = pos + len(options)
+    if skip > len(buf):
+        raise ValueError("buf")
+    buf[pos:skip] = options
+    return skip
 
 
 def pack(msg, kind, mid, token):
@@ -323,89 +368,33 @@ def pack(msg, kind, mid, token):
 
     Raises ValueError where options do not ascend or the token is too long.
     """
-    pos = 4 + len(token)
-    if pos > 12:
+    if len(token) > 8:
         raise ValueError("token")
-    buf = bytearray(pos + body_len(msg.options, msg.payload))
-    buf[0] = 0x3C + pos | kind << 4
+    buf = bytearray(4)
+    buf[0] = 0x40 | kind << 4 | len(token)
     buf[1] = msg.code
     buf[2] = mid >> 8
     buf[3] = mid & 0xFF
-    if pos > 4:
-        buf[4:pos] = token
-    encode_body(msg.options, msg.payload, buf, pos)
-    return buf
+    buf += token
+    return put_body(buf, msg.options, msg.payload)
 
 
-def encode_body(options, payload, buf, pos, skip=()):
-    """Write options, and marker and payload where there is one, to buf from pos on; options
-    whose number is in skip are left out. Returns the position behind the last byte.
-
-    Raises ValueError where it does not fit or options do not ascend.
-    """
-    if skip:
-        options = _without(options, skip)
-    pos = _options(options, buf, pos)
-    skip = len(payload)
-    if skip:
-        # A bytearray would grow here instead of raising.
-        if pos + skip >= len(buf):
-            raise ValueError("buf")
-        buf[pos] = _MARKER
-        pos += 1
-        buf[pos : pos + skip] = payload
-    return pos + skip
-
-
-def _options(options, buf, pos):
-    last = i = 0
-    while i < len(options):
-        pos = _option(buf, pos, options[i][0] - last, options[i][1])
-        last = options[i][0]
-        i += 1
-    return pos
-
-
-def _option(buf, pos, delta, value):
-    n = len(value)
-    if n < 13 and 0 <= delta < 13:
-        if pos + n >= len(buf):
-            raise ValueError("buf")
-        buf[pos] = delta << 4 | n
-        pos += 1
-    else:
-        pos = _extended(buf, pos, delta, n)
-    if n:
-        buf[pos : pos + n] = value
-    return pos + n
-
-
-def _extended(buf, pos, delta, n):
-    # A head with extended delta or length. Returns the position of the value, which fits.
+def _extended(buf, delta, n):
+    # A head with extended delta or length.
     if delta < 0:
         raise ValueError("options")
-    head = _nibble(delta) << 4 | _nibble(n)
-    if pos + _more(delta) + _more(n) + n >= len(buf):
-        raise ValueError("buf")
-    buf[pos] = head
-    return _extend(buf, _extend(buf, pos + 1, delta), n)
+    buf.append(_nibble(delta) << 4 | _nibble(n))
+    _extend(buf, delta)
+    _extend(buf, n)
 
 
 def _nibble(n):
     return n if n < 13 else 13 if n < 269 else 14
 
 
-def _more(n):
-    return 0 if n < 13 else 1 if n < 269 else 2
-
-
-def _extend(buf, pos, n):
-    if n > 12:
-        if n < 269:
-            buf[pos] = n - 13
-        else:
-            buf[pos] = n - 269 >> 8
-            pos += 1
-            buf[pos] = n - 269 & 0xFF
-        pos += 1
-    return pos
+def _extend(buf, n):
+    if n > 268:
+        buf.append(n - 269 >> 8)
+        buf.append(n - 269 & 0xFF)
+    elif n > 12:
+        buf.append(n - 13)

@@ -12,8 +12,10 @@ class Seen:
     exchange_lifetime_ms."""
 
     def __init__(self, params, counters):
-        self.params = params
         self.counters = counters
+        self.dedup_slots = params.dedup_slots
+        self.dedup_bytes = params.dedup_bytes
+        self.exchange_lifetime_ms = params.exchange_lifetime_ms
         self.entries = []  # (mid, peer, expires, reply or None), newest last
         self.mids = []  # their message IDs, to see at once that there is none
         self.size = 0  # bytes of replies
@@ -27,21 +29,20 @@ class Seen:
     def add(self, mid, peer, reply, now):
         """Remember a message. At the bound the oldest goes; of replies that are too many bytes
         the oldest go, while their messages are still known."""
-        # Cut small: see codec.py.
-        if self.entries and (
-            self.entries[0][2] <= now or len(self.entries) >= self.params.dedup_slots
-        ):
+        entries = self.entries
+        if entries and (len(entries) >= self.dedup_slots or entries[0][2] <= now):
             self.mids.pop(0)
-            if self.entries[0][3] is not None:
-                self.size -= len(self.entries[0][3])
-            self.entries.pop(0)
+            old = entries.pop(0)[3]
+            if old is not None:
+                self.size -= len(old)
         self.mids.append(mid)
-        now += self.params.exchange_lifetime_ms
-        self.entries.append((mid, peer, now, reply))
+        now += self.exchange_lifetime_ms
+        mid = (mid, peer, now, reply)  # by itself: see codec.py
+        entries.append(mid)
         if reply is not None:
             self.size += len(reply)
-            if self.size > self.params.dedup_bytes:
-                self._shrink(self.params.dedup_bytes)
+            if self.size > self.dedup_bytes:
+                self._shrink(self.dedup_bytes)
 
     def _shrink(self, bound):
         # The newest reply stays, however long it is.

@@ -43,6 +43,9 @@ _NO_RESPONSE = const(258)
 _F_BLOCK = const(1)
 _F_OBSERVE = const(2)
 _F_NO_RESPONSE = const(4)
+# Message.kinds of what _scan() has to look at: numbers 1, 5, 6, 13, 19, 21, 23, 25, 27, and bit 0.
+# It has no flag for the others below 29.
+_CLOSER = const(0x0AA82063)
 
 
 class Responder:
@@ -50,15 +53,15 @@ class Responder:
     a handler that returns a response it belongs to the endpoint again.
 
     request: as the handler gets it; outer: the message as it came, with type, message ID and
-    token; security: what the hook keeps for it. offset, more: position of the payload in the whole body and whether more follows, for a
-    handler that takes a body block by block (Endpoint.wants).
+    token, until the handler has answered; security: what the hook keeps for it. offset, more:
+    position of the payload in the whole body and whether more follows, for a handler that takes
+    a body block by block (Endpoint.wants).
     """
 
     # What most requests never need is here, not in the instance.
     block1 = None
     block2 = None
     body = None
-    observation = None
     offset = 0
     more = False
     flags = 0
@@ -72,6 +75,7 @@ class Responder:
         self.outer = None
         self.request = None
         self.security = None
+        self.observation = None
 
     def observe(self):
         """Register the peer as observer of what it asked for, and return the Observation;
@@ -103,6 +107,8 @@ class Endpoint(Messaging):
     payload), or None when it will call responder.respond(). An Error becomes a response with
     its code, any other exception a 5.00. Block-wise and Observe are taken care of.
     hook: security hook with seal_request, open_response, open_request, seal_response; or None.
+    It may have seal_ack(msg, ex, mid, token) too: the datagram of the response in an ACK, by
+    fewer steps.
     params: a Params.
 
     Times are int milliseconds of a clock that never goes back. receive() and poll() do not
@@ -121,6 +127,7 @@ class Endpoint(Messaging):
         # then called with each block and answers 2.31 while responder.more is set.
         self.wants = _wants_nothing
         self.hook = hook
+        self.seal_ack = getattr(hook, "seal_ack", None)
         self.exchanges = []
         self.observations = []
         self._tag = 0  # Request-Tag of our next long body, 0 is without
@@ -166,14 +173,16 @@ class Endpoint(Messaging):
                 except SecurityError as e:
                     self._refuse(msg, peer, e, now)
                     return
-            responder = self._responder or Responder(self)
+            responder = self._responder
+            if responder is None:
+                responder = Responder(self)
             # Not used again unless nothing but a response comes of it.
             self._responder = None
             responder.outer = msg
             responder.request = request
             responder.peer = peer
             responder.security = security
-            flags = self._scan(request.options)
+            flags = request.kinds & _CLOSER and self._scan(request.options)
             try:
                 if flags:
                     response = self._special(responder, flags, now)
@@ -204,23 +213,34 @@ class Endpoint(Messaging):
                     # What the handler returned is no response.
                     self.error(e)
                     response = Message(_INTERNAL)
-            if response is None or msg.type == _NON:
+            if (
+                response is None
+                or msg.type == _NON
+                or security is not None
+                and (self.seal_ack is None or len(msg.options) > 1)
+            ):
                 self._reply(msg, peer, security, response, now, True)
                 return
             # What follows is _reply() for most. It is here since each function that catches what
             # it calls has its frame on the heap, see codec.py, and this one has one already.
-            if security is not None:
+            if security is None:
+                response = pack(response, _ACK, msg.mid, msg.token)
+            else:
                 try:
-                    response = hook.seal_response(response, security)
+                    response = self.seal_ack(response, security, msg.mid, msg.token)
                 except Exception as e:
-                    response = self._unsealed(e)
-                _outer_block1(msg, response)
-            response = pack(response, _ACK, msg.mid, msg.token)
+                    response = pack(self._unsealed(e), _ACK, msg.mid, msg.token)
             try:
                 self._out(response, peer)
             except Exception as e:
                 self._unsent(e)
             self.seen.add(msg.mid, peer, response, now)
+            if self._responder is not None:
+                if request is not msg:
+                    # Nobody has what was around the request.
+                    msg.options = msg.payload = None
+                    self._spare = msg
+                return True
         except Exception as e:
             self.error(e)
 

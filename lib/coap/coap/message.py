@@ -18,6 +18,8 @@ from coap.codec import (  # noqa: F401
     encode_body,
 )
 
+_PAYLOAD = const(0x20000000)  # in Message.kinds
+
 # Types. These are part of the interface, so they are not named with an underscore.
 CON = const(0)
 NON = const(1)
@@ -109,8 +111,8 @@ def decode_body(view, pos=0):
     Raises FormatError (RFC 7252 section 3.1).
     """
     options = []
-    payload = read_body(view, pos, options.append)
-    return options, payload
+    pos = read_body(view, pos, options.append)
+    return options, options.pop() if pos & _PAYLOAD else b""
 
 
 def encoded_len(msg):

@@ -33,14 +33,6 @@ class Counters:
         return self.__dict__.items()
 
 
-def _parsed(data):
-    # None also where there is no memory: _received() tries again, and counts it.
-    try:
-        return parse(data)
-    except Exception:
-        return None
-
-
 class Messaging:
     """The message layer below Endpoint, which has the public interface.
 
@@ -54,6 +46,7 @@ class Messaging:
         self._out = send
         self.rand = rand
         self.params = params
+        self.max_datagram = params.max_datagram
         self.counters = Counters()
         self.on_error = None
         self.now = 0
@@ -61,6 +54,7 @@ class Messaging:
         self._flying = []  # what waits for an ACK or, being NON, for a response
         self._queue = []  # what waits for its turn (NSTART)
         self.seen = Seen(params, self.counters)
+        self._spare = None  # a Message that nobody needs any more
         # What most devices never need comes with the first message that needs it.
         self.blocks = None  # a block.Server, once a body takes more than one message
         self.outer = None  # an Outer, once a proxy cut a sealed message
@@ -68,25 +62,21 @@ class Messaging:
     # ---- Receiving
 
     def receive(self, data, peer, now):
-        """Take a datagram from the network."""
+        """Take a datagram from the network. True where it was a request, nothing came of it but
+        its answer, and so no time of poll() has changed."""
         # Cut small, see codec.py: requests, which are most, catch what they raise by themselves.
         self.now = now
-        if len(data) <= self.params.max_datagram:
-            msg = _parsed(data)
-            if (
-                msg is not None
-                and 0 < msg.code < 32
-                and msg.type < _ACK
-                and msg.mid not in self.seen.mids
-            ):
-                self._request(msg, peer, now)
-                return
+        if 3 < len(data) <= self.max_datagram and data[0] & 0xE0 == 0x40 and 0 < data[1] < 32:
+            msg = parse(data, self._spare)
+            self._spare = None
+            if msg is not None and msg.mid not in self.seen.mids:
+                return self._request(msg, peer, now)
         self._received(data, peer, now)
 
     def _received(self, data, peer, now):
         # What is not a new request, and what is not a message.
         try:
-            if len(data) > self.params.max_datagram:
+            if len(data) > self.max_datagram:
                 # The end of it may be cut off: nothing but the header counts.
                 self.counters.dropped += 1
                 if data[0] & 0xF0 == 0x40:

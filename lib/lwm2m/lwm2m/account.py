@@ -59,10 +59,12 @@ class Account(Session):
         if self.reports:
             self.reports.clear()
 
-    def stirred(self, until):
-        if self.hook and self.hook.generation != self._generation:
+    def stirred(self, until, over):
+        if self.hook is not None and self.hook.generation != self._generation:
             return True
-        return self.reports and before(self.reports.wake, until) or super().stirred(until)
+        if self.reports is not None and before(self.reports.wake, until):
+            return True
+        return Session.stirred(self, until, over)
 
     def poll(self, now):
         r = self.registration
@@ -146,7 +148,8 @@ class Account(Session):
                 msg = self.client.dispatcher.composite(observation.paths, observation.accept)
             else:
                 msg = self.client.dispatcher.content(observation.path, observation.accept)
-            msg.payload = bytes(msg.payload)  # it may have to wait
+            # It may have to wait.
+            msg = Message(msg.code, payload=bytes(msg.payload), options=msg.options)
         except Error as e:
             msg = Message(e.code)
         except Exception as e:  # of what the application reads

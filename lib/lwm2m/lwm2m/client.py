@@ -413,19 +413,21 @@ class Client:
         n = self.params.max_datagram + 1  # so that a longer one is seen as such
         # A transport with a session of its own may hold more than it is readable for.
         burst = _BURST if hasattr(transport, "poll") else 1
+        sock = transport.sock
         while account.transport is transport:
-            await readable(transport.sock)
+            await readable(sock)
+            over = True
             for _ in range(burst):
                 got = transport.recvfrom(n)
                 if got is None:
                     break
-                account.receive(got[0], got[1], self.now())
+                over = account.receive(got[0], got[1], self._clock.now()) and over
                 if account.transport is not transport:
                     return
             if got is None and burst == 1:
                 # A socket in trouble is readable all the time.
                 await asyncio.sleep_ms(_TROUBLE_MS)
-            elif self._stop or self._leaving or account.stirred(self._until):
+            elif self._stop or self._leaving or account.stirred(self._until, over):
                 self.kick()
 
     def stop(self):

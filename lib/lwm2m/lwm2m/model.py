@@ -234,21 +234,8 @@ class Model:
         anyway: without regard to what servers may read. Error 4.04 when the path
         is not there, 4.05 when it is one resource that cannot be read.
         """
-        if len(path) > 2:
-            return self._read_resource(path, anyway)
-        return self._read_below(path, anyway)
-
-    def _read_below(self, path, anyway):
-        nodes = []
-        if len(path) == 2:
-            self._read_instance(nodes, self.instance(path[0], path[1]), anyway)
-        else:
-            self.object(path[0])
-            for instance in self.instances(path[0]):
-                self._read_instance(nodes, instance, anyway)
-        return nodes
-
-    def _read_resource(self, path, anyway):
+        if len(path) < 3:
+            return self._read_below(path, anyway)
         instance = self.objects.get(path[0])
         if instance is None:
             raise Error(_NOT_FOUND)
@@ -274,6 +261,16 @@ class Model:
         instance = []
         _put(instance, path, row, value)
         return instance
+
+    def _read_below(self, path, anyway):
+        nodes = []
+        if len(path) == 2:
+            self._read_instance(nodes, self.instance(path[0], path[1]), anyway)
+        else:
+            self.object(path[0])
+            for instance in self.instances(path[0]):
+                self._read_instance(nodes, instance, anyway)
+        return nodes
 
     def _read_instance(self, nodes, instance, anyway):
         for row in instance.TABLE:

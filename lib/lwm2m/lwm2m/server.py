@@ -3,7 +3,7 @@
 # OMA LwM2M Core 1.2.2 section 6.3; Transport 1.2.2 section 6.4.4
 
 from coap.codec import Message, Error
-from .formats import get
+from .formats import get, loaded
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -42,8 +42,14 @@ _TEXT = const(0)
 # Objects that no server but a Bootstrap-Server sees: keys and where they lead.
 HIDDEN = (0, 21)
 
-# Bytes of the output buffer at the beginning.
+# Bytes of the output buffer at the beginning, and of the part of it that one value is first
+# written to: whoever writes into a part of a bytearray moves the rest too.
 _FIRST = const(256)
+_SHORT = const(96)
+
+# Message.kinds of a GET that is more than a Read: all but Uri-Path and Accept.
+_NOT_READ = const(0x3FFDF7FF)
+_ACCEPTS = const(1 << 17)
 
 # Arguments of one Execute.
 _MAX_ARGUMENTS = const(10)
@@ -78,17 +84,6 @@ def _number(value):
     if not number or number > 65534 or value[0] == 48:
         raise Error(_NOT_FOUND)
     return number
-
-
-def _accept_of(options):
-    # The content format that a Read asks for, None where it is an Observe too.
-    accept = DEFAULT_FORMAT
-    for option in options:
-        if option[0] == _OBSERVE:
-            return None
-        if option[0] == _ACCEPT:
-            accept = int.from_bytes(option[1], "big")
-    return accept
 
 
 def queries_of(msg):
@@ -139,10 +134,6 @@ def _fitted(encode, args):
         return -1
 
 
-def _content(payload, option):
-    return Message(_CONTENT, 0, 0, b"", payload, [option])
-
-
 class Dispatcher:
     """Serves the requests of all accounts over one model.
 
@@ -153,33 +144,34 @@ class Dispatcher:
     def __init__(self, model, max_payload=1024):
         self.model = model
         self.max_payload = max_payload
-        self.buf = bytearray(min(max_payload, _FIRST))
+        self._content = Message(_CONTENT)
+        self._allot(min(max_payload, _FIRST))
+
+    def _allot(self, n):
+        self.buf = bytearray(n)
         self._view = memoryview(self.buf)
+        self._short = self._view[:_SHORT]
 
     def _grow(self):
         # Error 5.00 where the buffer is as large as it may be.
         n = len(self.buf)
         if n >= self.max_payload:
             raise Error(_INTERNAL)
-        self.buf = bytearray(min(2 * n, self.max_payload))
-        self._view = memoryview(self.buf)
+        self._allot(min(2 * n, self.max_payload))
 
     def handle(self, request, account, responder, now):
         """Answer one request of an account: a Message; Error for what is refused."""
         # Reads apart: cut small, their frames are not on the heap (see coap's codec.py).
-        return (
-            request.code == _GET
-            and self._read(request)
-            or self._operate(request, account, responder, now)
-        )
-
-    def _read(self, request):
-        # The answer to a plain Read, None to what is more, or is refused.
-        accept = _accept_of(request.options)
-        if accept is not None and accept != _LINK_FORMAT:
-            path = path_of(request)
-            if path and path[0] not in HIDDEN:
-                return self.content(path, accept)
+        if request.code == _GET and not request.kinds & _NOT_READ:
+            # No Observe: neither the time nor the responder is needed.
+            now = path_of(request)
+            if now and now[0] not in HIDDEN:
+                responder = None
+                if request.kinds & _ACCEPTS:
+                    responder = int.from_bytes(request.options[-1][1], "big")
+                if responder != _LINK_FORMAT:
+                    return self._encoded(now, self.model.read(now), responder)
+        return self._operate(request, account, responder, now)
 
     def _operate(self, request, account, responder, now):
         path = path_of(request)
@@ -224,7 +216,8 @@ class Dispatcher:
 
     def content(self, path, accept):
         """2.05 with what a Read of path gives. accept: a content format, None for the default.
-        The payload is a view into the output buffer: it has to be used, or copied, at once."""
+        It is one message for all, its payload a view into the output buffer: it has to be used,
+        or copied, at once."""
         return self._encoded(path, self.model.read(path), accept)
 
     def composite(self, paths, accept):
@@ -243,14 +236,23 @@ class Dispatcher:
         return self._encoded((), nodes, accept)
 
     def _encoded(self, path, nodes, accept):
-        fmt = get(DEFAULT_FORMAT if accept is None else accept)
+        if accept is None:
+            accept = DEFAULT_FORMAT
+        fmt = loaded.get(accept)
         if fmt is None:
-            raise Error(_NOT_ACCEPTABLE)
-        n = _fitted(fmt.encode, (path, nodes, self.buf))
-        while n < 0:
-            self._grow()
-            n = _fitted(fmt.encode, (path, nodes, self.buf))
-        return _content(self._view[:n], fmt.OPTION)
+            fmt = get(accept)
+            if fmt is None:
+                raise Error(_NOT_ACCEPTABLE)
+        accept = _fitted(fmt.encode, (path, nodes, self._short)) if len(nodes) == 1 else -1
+        if accept < 0:
+            accept = _fitted(fmt.encode, (path, nodes, self.buf))
+            while accept < 0:
+                self._grow()
+                accept = _fitted(fmt.encode, (path, nodes, self.buf))
+        path = self._content
+        path.options = [fmt.OPTION]
+        path.payload = self._view[:accept]
+        return path
 
     # --- composite operations
 

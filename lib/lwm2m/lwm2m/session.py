@@ -34,6 +34,10 @@ def before(a, b):
     return a is not None and (b is None or a < b)
 
 
+def _nobody(data, peer, now):
+    """A datagram for a session that has no socket any more."""
+
+
 class Session:
     """Base of Account and of BootstrapAccount.
 
@@ -44,16 +48,20 @@ class Session:
 
     machine, set by the subclass, knows which request is due: next(now), wake,
     asked, leaving, answered(now, response, error), failed(now, what, why). The subclass
-    has reachable() too: whether the server counts on reaching us.
+    has reachable() too: whether the server counts on reaching us; and handle(request,
+    responder), which answers a request.
     """
 
     machine = None
+    # receive(data, peer, now): a datagram came in. It never raises. True where nothing came of
+    # it but its answer. Set by attach().
 
     def __init__(self, client, security, hook):
         self.client = client
         self.security = security
         self.hook = hook
         self.endpoint = None
+        self.receive = _nobody
         self.transport = None
         self.task = None
         self.peer = None
@@ -91,31 +99,29 @@ class Session:
             params=self.client.params,
         )
         self.endpoint.on_error = self.client.on_error
+        self.receive = self.endpoint.receive
 
     def detach(self):
         """The socket is gone, and with it all that hung on it."""
         self.endpoint = self.transport = self.task = self._tend = None
         self.pending = None
+        self.receive = _nobody
 
-    def receive(self, data, peer, now):
-        """A datagram came in; never raises."""
-        if self.endpoint:
-            self.endpoint.receive(data, peer, now)
-
-    def stirred(self, until):
-        """Whether poll() is needed before until, after what was received. A server's request
-        is over with its answer; most are."""
+    def stirred(self, until, over):
+        """Whether poll() is needed before until, after what was received. over: what receive()
+        returned, since a server's request is over with its answer; most are."""
         endpoint = self.endpoint
         if endpoint is None or self._after or self._tend:
             return True
-        heard = endpoint.counters.responses + endpoint.counters.refused
-        if heard != self._heard:
-            self._heard = heard
-            return True
+        if not over:
+            heard = endpoint.counters.responses + endpoint.counters.refused
+            if heard != self._heard:
+                self._heard = heard
+                return True
         if self.pending is None and self.machine.asked is None:
             if before(self.machine.wake, until):
                 return True
-        return before(endpoint.next_wakeup(), until)
+        return not over and before(endpoint.next_wakeup(), until)
 
     def poll(self, now):
         """Do what is due; the time of the next wake-up, or None."""

@@ -3,13 +3,13 @@
 # RFC 8613 section 8 (processing), Appendix B.1.2 (Echo)
 
 from aesccm import InvalidTag
-from coap.codec import Error, FormatError, PlainError, SecurityError
+from coap.codec import Error, FormatError, PlainError, SecurityError, pack, put_body
 
 from .b2 import Rederiving
 from .context import Context, bstr, unbstr
 from .keep import Keeper
 from .message import decode_option, encode_option, fields_of, option_of, seal
-from .message import unseal, unseal_request, wrap
+from .message import _special, attempt, unseal, wrap
 from .window import Window
 
 # Found at once, and not after a search in vain among the names of this module.
@@ -26,6 +26,8 @@ _BAD_OPTION = const(0x82)
 _UNAVAILABLE = const(0xA3)
 _OBSERVE = const(6)
 _ECHO = const(252)
+
+_ACK = const(2)
 
 _NONE_YET = const(-2)  # before any response
 _NO_PIV = const(-1)  # a response without Partial IV: older than any that has one
@@ -50,43 +52,20 @@ class Binding:
 
     # What most requests never need is here, not in the instance.
     fetch = False  # outer FETCH, so the outer response is 2.05
+    # Message 2 of Appendix B.2: the request's nonce, which is of another context
+    nonce = None
     observe = False
     # Notification Number (section 4.1.3.5.2) of the requests that we make
     number = _NONE_YET
-    # Responses that we seal need a Partial IV of their own: the request's nonce is used
-    own = False
     # kid context that a request of ours carried, or that the response has to carry
     kid_context = None
-    # Message 2 of Appendix B.2: the request's nonce, which is of another context
-    nonce = None
 
     def __init__(self, account, ctx, piv):
         self.account = account
         self.ctx = ctx
         self.piv = piv
-
-
-# Functions that catch have two names at most, or their frame is on the heap: coap's codec.py.
-
-
-def _fields(outer):
-    # What the OSCORE option of a request says, None without one, False where it is malformed.
-    try:
-        return fields_of(outer)
-    except ValueError:
-        return False
-
-
-def _attempt(ctx, request):
-    # The inner message, None where the tag is wrong, False where it is no request.
-    try:
-        return unseal_request(ctx, request[0], request[1])
-    except InvalidTag:
-        return None
-    except FormatError:
-        return False
-    except ValueError:
-        return None
+        # Responses that we seal need a Partial IV of their own: the request's nonce is used
+        self.own = False
 
 
 class Account(Rederiving):
@@ -192,14 +171,9 @@ class Account(Rederiving):
                 kid_context = ctx.id_context
         piv = self._number(ctx)
         observe = msg.uint(_OBSERVE)
-        outer = seal(
-            ctx,
-            msg,
-            _POST if observe is None else _FETCH,
-            encode_option(piv, ctx.sender_id, kid_context),
-            ctx.nonce(True, piv),
-            ctx.aad(True, piv),
-        )
+        option = encode_option(piv, ctx.sender_id, kid_context)
+        _, nonce, aad = ctx.request(True, piv)
+        outer = seal(ctx, msg, _POST if observe is None else _FETCH, option, nonce, aad)
         self.counters["sealed"] += 1
         binding = Binding(self, ctx, piv)
         if kid_context is not None:
@@ -253,9 +227,10 @@ class Account(Rederiving):
     # Open a response with opener's key; the nonce of a response without Partial IV is that
     # of the request, literally, also where the keys are another context's.
     def _open_response(self, opener, ctx, outer, binding, piv):
-        nonce = ctx.nonce(True, binding.piv) if piv is None else opener.nonce(False, piv)
+        aad = ctx.request(True, binding.piv)
+        nonce = aad[1] if piv is None else opener.nonce(False, piv)
         try:
-            inner = unseal(opener, outer, nonce, ctx.aad(True, binding.piv), piv)
+            inner = unseal(opener, outer, nonce, aad[2], piv)
         except FormatError:
             self.fail("undecodable", _BAD_REQUEST)
         except (InvalidTag, ValueError):
@@ -280,7 +255,7 @@ class Account(Rederiving):
         Raises SecurityError(code); where its ex is set, the answer is sealed with it: the
         request for Echo, and message 2 of Appendix B.2.
         """
-        fields = _fields(outer)
+        fields = fields_of(outer)
         if not fields:
             if fields is None:
                 self.fail("plain", _UNAUTHORIZED)
@@ -289,17 +264,17 @@ class Account(Rederiving):
             self.fail("unknown", _UNAUTHORIZED)
         if fields[2] is not None or self._pending is not None or self.ctx is None:
             return self._open_any(outer, fields[0], fields[2])
-        return self._open_plainly(outer, fields[0])
-
-    # Most requests: no kid context, and one context only. As _open_any(), which has a frame
-    # on the heap (see coap's codec.py).
-    def _open_plainly(self, outer, piv):
-        if self.ctx.window is not None and not self.ctx.window.fresh(int.from_bytes(piv, "big")):
+        # Most requests: no kid context, and one context only. As _open_any(), which has a frame
+        # on the heap (see coap's codec.py).
+        fields = fields[0]
+        if self.ctx.window is not None and not self.ctx.window.fresh(
+            int.from_bytes(fields, "big")
+        ):
             self.fail("replayed", _UNAUTHORIZED)
-        inner = self.open_with(self.ctx, outer, piv)
+        inner = self.open_with(self.ctx, outer, fields)
         if inner is None:
             self.fail("failed", _BAD_REQUEST, self.ctx)
-        return self.accept(self.ctx, outer, inner, piv)
+        return self.accept(self.ctx, outer, inner, fields)
 
     def _open_any(self, outer, piv, kid_context):
         replayed = False
@@ -336,12 +311,12 @@ class Account(Rederiving):
     def open_with(self, ctx, outer, piv):
         """The request in outer, or None where its tag is wrong under ctx. Raises
         SecurityError for a plain text that is no request."""
-        inner = _attempt(ctx, (outer, piv))
-        if inner is False:
+        outer = attempt(ctx, (outer, piv))
+        if outer is False:
             return self.fail("undecodable", _BAD_REQUEST)
-        if inner is not None:
+        if outer is not None:
             self.counters["opened"] += 1
-        return inner
+        return outer
 
     def accept(self, ctx, outer, inner, piv):
         """Take a request whose tag is verified and whose number is fresh: from here on state
@@ -391,6 +366,29 @@ class Account(Rederiving):
         """Ask for Echo (RFC 9175 section 2) at the next request of the peer."""
         self._ask = True
 
+    def seal_ack(self, msg, binding, mid, token):
+        """The datagram of a response in an ACK, with that message ID and token: what pack()
+        of coap makes of seal_response(), for most in fewer steps. Raises what that does."""
+        if binding.own or binding.fetch or binding.nonce is not None or _special(msg.options):
+            return pack(self.seal_response(msg, binding), _ACK, mid, token)
+        if not binding.ctx.live():
+            raise Error(_UNAVAILABLE, "context is gone")
+        binding.own = True  # before the nonce is used, whatever comes of it
+        buf = bytearray(4)
+        buf[0] = 0x60 | len(token)
+        buf[1] = _CHANGED
+        buf[2] = mid >> 8
+        buf[3] = mid & 0xFF
+        buf += token
+        buf += b"\x90\xff"  # an empty OSCORE option, and the marker
+        token = len(buf)
+        buf.append(msg.code)
+        put_body(buf, msg.options, msg.payload)
+        buf += bytes(binding.ctx.tag_len)
+        binding.ctx.seal_answer(memoryview(buf)[token:], binding.piv)
+        self.counters["sealed"] += 1
+        return buf
+
     def seal_response(self, msg, binding, notification=False):
         """The outer message of a response. notification: one of several responses.
 
@@ -403,7 +401,10 @@ class Account(Rederiving):
         nonce = self._response_nonce(msg, binding, notification)
         binding.own = True  # before the nonce is used, whatever comes of it
         msg = wrap(binding.ctx.tag_len, msg, _CONTENT if binding.fetch else _CHANGED, nonce[1])
-        binding.ctx.seal_answer(nonce[0], msg.payload, binding.piv)
+        notification = binding.ctx.answer(binding.piv)[2]
+        binding.ctx.seal(
+            nonce[0], msg.payload, len(msg.payload) - binding.ctx.tag_len, notification
+        )
         if binding.nonce is not None:
             binding.ctx.wipe()  # made for this message alone
         self.counters["sealed"] += 1
@@ -416,7 +417,7 @@ class Account(Rederiving):
             return binding.ctx.nonce(True, own), encode_option(own)
         if binding.nonce is not None:
             return binding.nonce, encode_option(b"", None, binding.kid_context)
-        return binding.ctx.nonce(False, binding.piv), b""
+        return binding.ctx.answer(binding.piv)[1], b""
 
     def housekeep(self):
         """Write to flash what is due, so that no message has to wait for it: call it when

@@ -84,6 +84,7 @@ class Context:
         "_recipient",
         "_nonces",
         "_aads",
+        "_last",
     )
 
     def __init__(self, params, id_context=None):
@@ -115,6 +116,9 @@ class Context:
             [algs + bstr(recipient_id), None, None, None, None, None],
             [algs + bstr(sender_id), None, None, None, None, None],
         )
+        # What request() gave last for one of the peer's, since its answer has the same. Not state:
+        # it follows from the Partial IV alone.
+        self._last = (None,)
         self.seq = 0
         self.sealed = 0  # uses of sender_key
         self.reserved = limits.sequence + 1
@@ -139,30 +143,32 @@ class Context:
         self.seq = n + 1
         return piv_bytes(n)
 
-    def nonce(self, ours, piv):
-        """The AEAD nonce (section 5.2) of a Partial IV that we (True) or the peer gave."""
+    def request(self, ours, piv):
+        """(piv, nonce, AAD) of a request that we (True) or the peer made under that Partial IV:
+        the AEAD nonce (section 5.2), and the Enc_structure (section 5.4), which all responses
+        have too. The AAD lasts until the next call."""
         nonce = bytearray(self._nonces[ours])
-        i = len(nonce)
-        j = len(piv)
-        while j:
-            i -= 1
-            j -= 1
-            nonce[i] ^= piv[j]
-        return nonce
-
-    def aad(self, ours, piv):
-        """The Enc_structure (section 5.4) of a request that we (True) or the peer made
-        under that Partial IV, and of all responses to it. It lasts until the next call."""
-        n = len(piv)
-        aad = self._aads[ours][n]
+        aad = self._aads[ours][len(piv)]
         if aad is None:
             aad = self._make_aad(self._aads[ours], piv)
-        i = len(aad) - 1
+        # From the end, which they have in common, but for the AAD's last byte.
+        n = 0 - len(piv)
         while n:
-            i -= 1
-            n -= 1
-            aad[i] = piv[n]
-        return aad
+            nonce[n] ^= piv[n]
+            aad[n - 1] = piv[n]
+            n += 1
+        piv = (piv, nonce, aad)
+        if not ours:
+            self._last = piv
+        return piv
+
+    def nonce(self, ours, piv):
+        """The nonce alone, also of a response with a Partial IV of its own."""
+        return self.request(ours, piv)[1]
+
+    def aad(self, ours, piv):
+        """The AAD alone. It lasts until the next call."""
+        return self.request(ours, piv)[2]
 
     def _make_aad(self, aads, piv):
         external = aads[0] + bstr(piv) + b"\x40"
@@ -177,19 +183,32 @@ class Context:
             self._seen(nonce, memoryview(buf)[:length])
         return length
 
-    def seal_answer(self, nonce, buf, piv):
+    def answer(self, piv):
+        """What request() gave for a request of the peer's: its answer has the same."""
+        return self._last if piv is self._last[0] else self.request(False, piv)
+
+    def seal_answer(self, buf, piv):
         """Seal all of buf in place but the room for the tag, in answer to the request that
-        the peer made under that Partial IV."""
-        piv = self.aad(False, piv)
-        return self.seal(nonce, buf, len(buf) - self.tag_len, piv)
+        the peer made under that Partial IV, with that request's nonce."""
+        piv = self.answer(piv)
+        return self.seal(piv[1], buf, len(buf) - self.tag_len, piv[2])
 
     def _seen(self, nonce, sealed):
         on_seal(bytes(self.sender_key), bytes(nonce), bytes(sealed))
 
-    def open(self, nonce, buf, length, aad):
-        """Open buf[0:length] in place; returns the new length. Raises what the AEAD
-        raises for a wrong tag."""
-        return self._recipient.decrypt_into(nonce, buf, length, aad)
+    def open(self, sealed, piv, nonce=None, aad=None):
+        """The plain text in sealed, as a view into a buffer of its own. piv: the Partial IV of a
+        request of the peer's, which gives nonce and AAD; None where they are given. Raises what
+        the AEAD raises for a wrong tag, ValueError where it is too short for one."""
+        if len(sealed) <= self.tag_len:
+            raise ValueError("too short")
+        if piv is not None:
+            piv = self.request(False, piv)
+            nonce = piv[1]
+            aad = piv[2]
+        sealed = bytearray(sealed)
+        nonce = self._recipient.decrypt_into(nonce, sealed, len(sealed), aad)
+        return memoryview(sealed)[:nonce]
 
     def live(self):
         """False once wipe() was called."""

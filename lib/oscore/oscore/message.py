@@ -2,8 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 section 4 (options by class), 5.3 (plain text), 6.1 (compressed COSE object)
 
-from coap.codec import Message, FormatError, body_len, encode_body, read_body
-from coap.codec import uint_bytes
+from aesccm import InvalidTag
+from coap.codec import Message, FormatError, put_body, read_body, uint_bytes
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -24,8 +24,10 @@ _PROXY_URI = const(35)
 _PROXY_SCHEME = const(39)
 _OUTSIDE = (_URI_HOST, _OBSERVE, _URI_PORT, _OSCORE, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME)
 _ONLY_OUTSIDE = (_URI_HOST, _URI_PORT, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME)
-# A bit for each of _OUTSIDE below 17
+# A bit for each of _OUTSIDE below 17; and with what Message.kinds does not tell
 _OUTSIDE_BITS = const(0x102C8)
+_PERHAPS_OUTSIDE = const(0x102C9)
+_PAYLOAD = const(0x20000000)  # in Message.kinds
 
 _EMPTY = (_OSCORE, b"")  # of most responses
 
@@ -92,14 +94,21 @@ def option_of(outer):
 
 
 def fields_of(outer):
-    """As decode_option(), of a request's OSCORE option; None without one. Raises ValueError
-    where it is not that of a sealed request (section 8.2)."""
-    option = option_of(outer)
-    if option is None:
-        return None
-    option = decode_option(option)
+    """As decode_option(), of a request's OSCORE option; None without one, False where it is not
+    that of a sealed request (section 8.2)."""
+    try:
+        option = outer.options
+        if len(option) == 1 and option[0][0] == _OSCORE:
+            option = option[0][1]
+        else:
+            option = option_of(outer)
+            if option is None:
+                return None
+        option = decode_option(option)
+    except ValueError:
+        return False
     if option[0] is None or option[1] is None or not outer.payload:
-        raise ValueError("no request")
+        return False
     return option
 
 
@@ -159,9 +168,10 @@ def _wrap_divided(outer, room, msg, option):
 
 
 def _plain(code, options, payload, room):
-    buf = bytearray(1 + body_len(options, payload) + room)
+    buf = bytearray(1)
     buf[0] = code
-    encode_body(options, payload, buf, 1)
+    put_body(buf, options, payload)
+    buf += bytes(room)
     return buf
 
 
@@ -186,34 +196,39 @@ def unseal(ctx, outer, nonce, aad, piv):
     Raises what the AEAD raises for a wrong tag, FormatError for what is inside after it
     was verified.
     """
-    if len(outer.payload) <= ctx.tag_len:
-        raise ValueError("too short")
-    nonce = _opened(ctx, outer.payload, nonce, aad)
-    nonce = _inside(outer, nonce)
-    if _special(nonce.options):
-        _unite(nonce, outer, piv)
-    if len(outer.options) > 1 and outer.code < 32:
-        _bring_in(nonce, outer)
-    return nonce
+    nonce = ctx.open(outer.payload, None, nonce, aad)
+    return _inside(outer, nonce, piv)
 
 
-def unseal_request(ctx, outer, piv):
-    """The request that the peer sealed under a Partial IV; see unseal()."""
-    return unseal(ctx, outer, ctx.nonce(False, piv), ctx.aad(False, piv), None)
+def attempt(ctx, request):
+    """As unseal(), of a request: a tuple of the message and its Partial IV. None where its tag is
+    wrong, False where it is no request."""
+    # Functions that catch have two names at most, or their frame is on the heap: coap's codec.py.
+    try:
+        ctx = ctx.open(request[0].payload, request[1])
+        return _inside(request[0], ctx, None)
+    except FormatError:
+        return False
+    except InvalidTag:
+        return None
+    except ValueError:
+        return None
 
 
-def _opened(ctx, sealed, nonce, aad):
-    sealed = bytearray(sealed)
-    aad = ctx.open(nonce, sealed, len(sealed), aad)
-    return memoryview(sealed)[:aad]
-
-
-def _inside(outer, view):
+def _inside(outer, view, piv):
     # A request inside a request, a response inside a response: nothing else.
     if not 0 < view[0] < 32 if outer.code < 32 else not 64 <= view[0] < 192:
         raise FormatError("code")
     inner = Message(view[0], outer.type, outer.mid, outer.token)
-    inner.payload = read_body(view, 1, inner.options.append)
+    view = read_body(view, 1, inner.options.append)
+    if view & _PAYLOAD:
+        inner.payload = inner.options.pop()
+    if outer.code < 32:
+        inner.kinds = view
+    if view & _PERHAPS_OUTSIDE:
+        _unite(inner, outer, piv)
+    if len(outer.options) > 1 and outer.code < 32:
+        _bring_in(inner, outer)
     return inner
 
 

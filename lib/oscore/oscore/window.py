@@ -11,10 +11,11 @@ class Window:
     once the tag of its message is verified: otherwise anyone could close the window.
     """
 
-    __slots__ = ("size", "highest", "bits")
+    __slots__ = ("size", "highest", "bits", "_mask")
 
     def __init__(self, size=32):
         self.size = size
+        self._mask = (1 << size) - 1
         self.highest = -1
         self.bits = 0  # bit i: highest - i has been accepted
 
@@ -29,7 +30,7 @@ class Window:
         if ahead > 0:
             # The shift is bounded by the test, so bits never outgrows the window.
             if ahead < self.size:
-                self.bits = (self.bits << ahead | 1) & ((1 << self.size) - 1)
+                self.bits = (self.bits << ahead | 1) & self._mask
             else:
                 self.bits = 1
             self.highest = piv
@@ -41,4 +42,4 @@ class Window:
         """Begin behind a number that is known to be recent: it and all below count as
         accepted (Appendix B.1.2)."""
         self.highest = piv
-        self.bits = (1 << self.size) - 1
+        self.bits = self._mask

@@ -20,28 +20,24 @@ from coap.codec import uint_bytes
 
 _CONTENT_FORMAT = const(12)
 
-_FORMATS = {
-    0: "text",
-    42: "opaque",
-    60: "cbor",
-    110: "senml_json",
-    112: "senml_cbor",
-    11542: "tlv",
-    11543: "oma_json",
-    11544: "lwm2m_cbor",
-}
+# Number and module of each, ascending.
+_NUMBERS = (0, 42, 60, 110, 112, 11542, 11543, 11544)
+_MODULES = ("text", "opaque", "cbor", "senml_json", "senml_cbor", "tlv", "oma_json", "lwm2m_cbor")
+
+# The modules that are there: {content-format number: module}.
+loaded = {}
 
 
 def get(ct):
     """The module of a content format, or None. ct: CoAP content-format number."""
-    module = _FORMATS.get(ct)
-    if isinstance(module, str):
-        module = __import__(module, globals(), None, ("decode",), 1)
-        _FORMATS[ct] = module
+    module = loaded.get(ct)
+    if module is None and ct in _NUMBERS:
+        module = __import__(_MODULES[_NUMBERS.index(ct)], globals(), None, ("decode",), 1)
+        loaded[ct] = module
         module.OPTION = (_CONTENT_FORMAT, uint_bytes(ct))
     return module
 
 
 def supported():
     """The content-format numbers that get() knows, ascending."""
-    return tuple(sorted(_FORMATS))
+    return _NUMBERS

@@ -20,7 +20,16 @@ _LABELS = (b"\x03", b"\x02", b"\x02", b"\x02", b"\x04", b"\x08", b"\x02", b"cvlo
 def encode(base, nodes, buf):
     """Write nodes; see formats/__init__.py."""
     buf = writer(buf)
-    buf.array(len(nodes))
+    i = len(nodes)
+    if i == 1 and nodes[0][0] == base:
+        # As _record(), for most.
+        buf.raw(b"\x81\xa2\x21")
+        buf.text(_NAMES[len(base)] % base)
+        nodes = nodes[0]
+        buf.raw(_LABELS[nodes[1]])
+        write(buf, nodes[1], nodes[2], False)
+        return buf.pos
+    buf.array(i)
     i = 0
     while i < len(nodes):
         _record(buf, base, nodes[i], i)
