@@ -279,9 +279,9 @@ def read_body(view, pos, append):
         end += pos
         if end > n:
             raise FormatError("option")
-        end = view[pos:end]
-        append((number, end))
-        pos += len(end)
+        pos = view[pos:end]
+        append((number, pos))
+        pos = end
     # They ascend.
     if number > 28:
         if number > _MAX_NUMBER:
