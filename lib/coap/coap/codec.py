@@ -241,7 +241,7 @@ def _refuse(data):
                 return data
         except FormatError:
             pass
-    raise FormatError("message", kind, mid)
+    raise FormatError("format", kind, mid)
 
 
 # A function whose locals, stack and exception handlers take more than 11 words has its frame
@@ -269,7 +269,7 @@ def read_body(view, pos, append):
                 kinds |= 1
         elif end == _MARKER:
             if pos == n:
-                raise FormatError("marker")
+                raise FormatError("format")
             append(view[pos:])
             break
         else:
@@ -278,14 +278,14 @@ def read_body(view, pos, append):
             kinds |= 1
         end += pos
         if end > n:
-            raise FormatError("option")
+            raise FormatError("format")
         pos = view[pos:end]
         append((number, pos))
         pos = end
     # They ascend.
     if number > 28:
         if number > _MAX_NUMBER:
-            raise FormatError("option")
+            raise FormatError("format")
         kinds = 1
     return kinds if pos >= n else kinds | _PAYLOAD
 
@@ -295,9 +295,9 @@ def _delta(view, pos, delta):
     if delta < 13:
         return delta
     if delta == 15:
-        raise FormatError("option")
+        raise FormatError("format")
     if pos + delta - 13 >= len(view):
-        raise FormatError("option")
+        raise FormatError("format")
     return 13 + view[pos] if delta == 13 else 269 + (view[pos] << 8 | view[pos + 1])
 
 
@@ -309,9 +309,9 @@ def _length(view, pos, head):
     if head < 13:
         return head, pos
     if head == 15:
-        raise FormatError("option")
+        raise FormatError("format")
     if pos + head - 13 >= len(view):
-        raise FormatError("option")
+        raise FormatError("format")
     if head == 13:
         return 13 + view[pos], pos + 1
     return 269 + (view[pos] << 8 | view[pos + 1]), pos + 2

@@ -324,7 +324,8 @@ class Account(Rederiving):
         if ctx is self._pending:
             # The peer has the context of our R3: request 3 arrived, its answer is lost.
             self.promote(ctx)
-        outer = self.bind(ctx, outer, piv)
+        # A binding, of most at once.
+        outer = self.bind(ctx, outer, piv) if outer.code == _FETCH else Binding(self, ctx, piv)
         if ctx.window is not None:
             ctx.window.accept(int.from_bytes(piv, "big"))
         if ctx.window is None or self._ask:

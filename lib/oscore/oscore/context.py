@@ -190,8 +190,10 @@ class Context:
     def seal_answer(self, buf, piv):
         """Seal all of buf in place but the room for the tag, in answer to the request that
         the peer made under that Partial IV, with that request's nonce."""
-        piv = self.answer(piv)
-        return self.seal(piv[1], buf, len(buf) - self.tag_len, piv[2])
+        last = self._last
+        if piv is not last[0]:
+            last = self.request(False, piv)
+        return self.seal(last[1], buf, len(buf) - self.tag_len, last[2])
 
     def _seen(self, nonce, sealed):
         on_seal(bytes(self.sender_key), bytes(nonce), bytes(sealed))
