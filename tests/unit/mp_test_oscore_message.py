@@ -285,6 +285,26 @@ def test_second_response_has_a_partial_iv_of_its_own():
     raises(m.SecurityError, client.open_response, wire(first), binding)
 
 
+def test_a_response_behind_that_of_an_ack_has_a_partial_iv_of_its_own():
+    client, server = pair()
+    outer, binding = client.seal_request(get("a"))
+    _, seen = server.open_request(wire(outer))
+    first = m.decode(server.seal_ack(content(b"1"), seen, 7, b"t"))
+    second = m.decode(server.seal_ack(content(b"2"), seen, 8, b"t"))
+    third = server.seal_response(content(b"3"), seen)
+    equal([bytes(o.opt(m.OSCORE)) for o in (first, second, third)], [b"", b"\x01\x00", b"\x01\x01"])
+    equal(recorder.used, 4)
+    equal(bytes(client.open_response(first, binding).payload), b"1")
+
+
+def test_an_ack_that_is_not_sealed_does_not_give_the_nonce_back():
+    client, server = pair()
+    _, seen = server.open_request(wire(client.seal_request(get("a"))[0]))
+    unsorted = m.Message(m.CONTENT, options=[(m.CONTENT_FORMAT, b""), (m.ETAG, b"x")])
+    raises(ValueError, server.seal_ack, unsorted, seen, 7, b"t")
+    equal(bytes(m.decode(server.seal_ack(content(b"2"), seen, 8, b"t")).opt(m.OSCORE)), b"\x01\x00")
+
+
 def test_a_seal_that_fails_does_not_give_the_nonce_back():
     client, server = pair()
     outer, _ = client.seal_request(get("a"))
