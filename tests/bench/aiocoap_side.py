@@ -1,8 +1,8 @@
 # aiocoap's part of the comparison: the same sealed Read in process, and as a server.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
-# aiocoap_side.py rounds       for each line of input one round; prints ns for each Read
-# aiocoap_side.py server PORT  serves on the loopback until its input ends
+# aiocoap_side.py rounds               for each line of input one round; prints ns for each Read
+# aiocoap_side.py server PORT PAYLOAD  serves on the loopback until its input ends; PAYLOAD in hex
 
 import asyncio
 import sys
@@ -34,13 +34,15 @@ class Context(oscore.CanProtect, oscore.CanUnprotect, oscore.SecurityContextUtil
         pass
 
 
-def read(context, number):
-    """The next sealed Read of a server, as a datagram."""
+def sealed_read(context, number):
+    """(datagram, what opens its answer) of the next sealed Read of a server."""
     msg = aiocoap.Message(code=aiocoap.GET, uri_path=["3", "0", "0"])
     msg.opt.accept = 112
-    outer, _ = context.protect(msg)
-    outer.mid, outer.token, outer.mtype = number & 0xFFFF, number.to_bytes(2, "big"), 0
-    return outer.encode()
+    # As a server of LwM2M does, and aiocoap would not by itself: without kid context.
+    outer, binding = context.protect(msg, kid_context=False)
+    number &= 0xFFFF
+    outer.mid, outer.token, outer.mtype = number, number.to_bytes(2, "big"), 0
+    return outer.encode(), binding
 
 
 def answer(context, data):
@@ -62,7 +64,7 @@ def rounds():
         data = []
         for _ in range(CALLS):
             number += 1
-            data.append(read(server, number))
+            data.append(sealed_read(server, number)[0])
         start = time.perf_counter_ns()
         for datagram in data:
             answer(device, datagram)
@@ -72,15 +74,19 @@ def rounds():
 class Value(resource.Resource):
     """What stands in for the data model."""
 
+    def __init__(self, payload):
+        super().__init__()
+        self.payload = payload
+
     async def render_get(self, request):
-        response = aiocoap.Message(code=aiocoap.CONTENT, payload=PAYLOAD)
+        response = aiocoap.Message(code=aiocoap.CONTENT, payload=self.payload)
         response.opt.content_format = 112
         return response
 
 
-async def serve(port):
+async def serve(port, payload):
     site = resource.Site()
-    site.add_resource(["3", "0", "0"], Value())
+    site.add_resource(["3", "0", "0"], Value(payload))
     credentials = CredentialsMap()
     credentials[":server"] = Context(DEVICE, SERVER)
     # Of its transports for servers the one that takes the least.
@@ -95,4 +101,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "rounds":
         rounds()
     else:
-        asyncio.run(serve(int(sys.argv[2])))
+        asyncio.run(serve(int(sys.argv[2]), bytes.fromhex(sys.argv[3])))

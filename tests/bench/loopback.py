@@ -1,15 +1,25 @@
 # CPU time of an exchange over UDP on the loopback: the device as server, and aiocoap as server.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
+#
+# loopback.py BATCHES [ARGUMENT...]  prints what each took, in us: least, median and most of so
+# many batches. ARGUMENT: of `microlwm2m device`, as --heap 1M
+#
+# Both are asked by one client, the same code for both: it blocks on a socket, the datagrams are
+# sealed beforehand, the answers are opened afterwards, one exchange at a time. What is measured is
+# the process that answers, by the same clock; what the client takes counts for neither. It must
+# be short, though: a server that waits long for the next request finds its caches cold.
 
 import asyncio
 import os
 import socket
+import statistics
 import subprocess
 import sys
 from pathlib import Path
 
 import aiocoap
-from aiocoap_side import DEVICE, SERVER, Context, read
+from aiocoap.numbers import types
+from aiocoap_side import DEVICE, SERVER, Context, sealed_read
 from cases import SECRET
 from modules import OUT, ROOT
 
@@ -28,37 +38,62 @@ def cpu_ns(pid):
         return (int(fields[11]) + int(fields[12])) * 1000000000 // os.sysconf("SC_CLK_TCK")
 
 
-class Aiocoap:
-    """aiocoap's server, asked with datagrams that were sealed beforehand."""
+class Side:
+    """A server, and how it is asked. Set by who makes it: process; sock, a socket with a
+    timeout; peer, the server's address; context, the client's half of OSCORE; expected, the
+    payload of each answer."""
 
-    def __init__(self):
+    number = 0
+    sock = None
+
+    def batch(self, n):
+        """Nanoseconds of CPU that the server takes for each of n Reads."""
+        asked = []
+        for _ in range(n):
+            self.number += 1
+            asked.append(sealed_read(self.context, self.number))
+        sendto, recv = self.sock.sendto, self.sock.recv
+        peer, answers = self.peer, []
+        start = cpu_ns(self.process.pid)
+        for datagram, _ in asked:
+            sendto(datagram, peer)
+            answers.append(recv(2000))
+        took = cpu_ns(self.process.pid) - start
+        for (datagram, binding), answer in zip(asked, answers):
+            self.check(datagram, binding, answer)
+        return took / n
+
+    def check(self, datagram, binding, answer):
+        """RuntimeError where an answer is not the one to this request, or has another payload."""
+        sent, outer = aiocoap.Message.decode(datagram), aiocoap.Message.decode(answer)
+        if (outer.mtype, outer.mid, outer.token, outer.code) != (
+            types.ACK, sent.mid, sent.token, aiocoap.CHANGED
+        ):  # fmt: skip
+            raise RuntimeError("answered %s to %s" % (answer.hex(), datagram.hex()))
+        inner, _ = self.context.unprotect(outer, binding)
+        if (inner.code, inner.payload) != (aiocoap.CONTENT, self.expected):
+            raise RuntimeError("answered %s %r" % (inner.code, inner.payload))
+
+
+class Aiocoap(Side):
+    """aiocoap's server. payload: what it answers."""
+
+    def __init__(self, payload):
+        self.expected = payload
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
             s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
+            self.peer = s.getsockname()
         self.process = subprocess.Popen(
-            [sys.executable, Path(__file__).with_name("aiocoap_side.py"), "server", str(port)],
+            [sys.executable, Path(__file__).with_name("aiocoap_side.py"), "server",
+             str(self.peer[1]), payload.hex()],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         if self.process.stdout.readline() != "READY\n":
             raise RuntimeError("aiocoap's server does not start")
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sock.bind(("127.0.0.1", 0))
         self.sock.settimeout(10)
-        self.sock.connect(("127.0.0.1", port))
         self.context = Context(SERVER, DEVICE)
-        self.number = 0
-
-    async def batch(self, n):
-        data = []
-        for _ in range(n):
-            self.number += 1
-            data.append(read(self.context, self.number))
-        start = cpu_ns(self.process.pid)
-        for datagram in data:
-            self.sock.send(datagram)
-            out = self.sock.recv(2000)
-            if out[1] != aiocoap.CHANGED or out[4:6] != datagram[4:6]:
-                raise RuntimeError("aiocoap's server answered %s" % out.hex())
-        return (cpu_ns(self.process.pid) - start) / n
 
     def close(self):
         self.sock.close()
@@ -67,11 +102,12 @@ class Aiocoap:
         self.process.wait(10)
 
 
-class Device:
-    """The firmware on the unix port, read by the LwM2M server it has registered with."""
+class Device(Side):
+    """The firmware on the unix port, registered with an LwM2M server, whose socket and security
+    context ask it. arguments: more of them for `microlwm2m device`."""
 
-    def __init__(self, server):
-        self.server = server
+    def __init__(self, server, arguments=()):
+        self.server, self.arguments = server, arguments
         image = OUT / "loopback.img"
         image.unlink(missing_ok=True)
         self.command = [sys.executable, "-m", "microlwm2m"]
@@ -89,45 +125,65 @@ class Device:
 
     async def start(self):
         self.process = subprocess.Popen(
-            [*self.command, "device", "file:%s" % self.image],
+            [*self.command, "device", "file:%s" % self.image, *self.arguments],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=self.environment(),
         )  # fmt: skip
-        await self.server.registered(NAME, 30)
-
-    async def batch(self, n):
-        start = cpu_ns(self.process.pid)
-        for _ in range(n):
-            result = await self.server.read(NAME, "/3/0/0")
-            if result.code != "2.05":
-                raise RuntimeError("the device answered " + result.code)
-        return (cpu_ns(self.process.pid) - start) / n
+        registration = await self.server.registered(NAME, 30)
+        # What it is read for, as the server sees it.
+        result = await self.server.read(NAME, "/3/0/0")
+        if not result.value:
+            raise RuntimeError("the device answered %r" % result)
+        self.expected = result.payload
+        self.peer = tuple(registration.peer)
+        # Behind the message IDs that the device has seen.
+        self.number = self.server.endpoint.messages.message_id
+        self.context = self.server.security.states[NAME].current
+        own = self.server.endpoint.messages.message_interface.transport.get_extra_info("socket")
+        self.sock = socket.socket(fileno=os.dup(own.fileno()))
+        self.sock.settimeout(10)
 
     def close(self):
         self.process.kill()
         self.process.wait()
+        if self.sock is not None:
+            self.sock.close()
 
 
-async def compare(batches):
-    """(ns of the device, ns of aiocoap's server) an exchange: the least of so many batches of
-    BATCH exchanges, the two in turn."""
+async def measure(batches, arguments=()):
+    """ns an exchange of the device, and of aiocoap's server: two lists of so many batches of
+    BATCH exchanges, the two in turn. arguments: as for Device."""
     OUT.mkdir(parents=True, exist_ok=True)
     account = Account(NAME, DEVICE, SERVER, SECRET)
     async with BenchServer([account], port=0) as server:
-        device, other = Device(server), Aiocoap()
+        device = Device(server, arguments)
         try:
             await device.start()
-            await device.batch(50)
-            await other.batch(50)
-            ours, theirs = [], []
-            for _ in range(batches):
-                theirs.append(await other.batch(BATCH))
-                ours.append(await device.batch(BATCH))
+            other = Aiocoap(device.expected)
+            try:
+                device.batch(50)
+                other.batch(50)
+                ours, theirs = [], []
+                for _ in range(batches):
+                    theirs.append(other.batch(BATCH))
+                    ours.append(device.batch(BATCH))
+            finally:
+                other.close()
         finally:
-            other.close()
             device.close()
+    return ours, theirs
+
+
+async def compare(batches):
+    """(ns of the device, ns of aiocoap's server) an exchange: the least of so many batches."""
+    ours, theirs = await measure(batches)
     return min(ours), min(theirs)
 
 
 if __name__ == "__main__":
-    ours, theirs = asyncio.run(compare(int(sys.argv[1])))
-    print(ours, theirs, theirs / ours)
+    ours, theirs = asyncio.run(measure(int(sys.argv[1]), sys.argv[2:]))
+    for name, batches in (("device", ours), ("aiocoap", theirs)):
+        us = (min(batches) / 1000, statistics.median(batches) / 1000, max(batches) / 1000)
+        print("%-8s %7.1f %7.1f %7.1f" % (name, *us))
+    print("ratio: of the least %.2f, of the medians %.2f" % (
+        min(theirs) / min(ours), statistics.median(theirs) / statistics.median(ours)
+    ))  # fmt: skip
