@@ -2,9 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
 #   python tests/boards/heap.py [BOARD [HEAP]]     M3, 65536 by default; after `make boards`
-#
-# The network of the emulated boards is Python, and its buffers too (1.7 KB): subtract them for a
-# board whose network is C.
 
 import ast
 import sys
@@ -121,7 +118,7 @@ def main():
     with Peer() as peer:
         measured = Measured(peer, board, heap)
         try:
-            measured.console.wait_for("registered location=")
+            peer.events.wait_for("REGISTRATION", "m3", timeout=60)
             print("registered, at rest: %d" % measured.rest())
             for _ in range(10):
                 assert peer.read("m3", "/3/0", timeout=20).ok

@@ -1,6 +1,6 @@
 # The far end of the M3's second serial line: passes its datagrams on to this machine's loopback.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# The frames are those of boards/qemu/common/modules/socket.py: SLIP (RFC 1055) around 4 bytes of
+# The frames are those of boards/qemu/common/qport_socket.c: SLIP (RFC 1055) around 4 bytes of
 # the peer's address, 2 of its port, 2 of the board's port, and the datagram.
 
 import selectors

@@ -32,7 +32,7 @@ def test_1000_exchanges_leave_the_heap_as_it_was(leshan, board):
     measured = Measured(leshan, board, HEAP, name=board.lower())
     name = measured.name
     try:
-        measured.console.wait_for("registered location=", timeout=30)
+        leshan.events.wait_for("REGISTRATION", name, timeout=30)
         assert leshan.read(name, "/3/0/1", timeout=20).value == "qemu"
         assert leshan.write(name, "/3/0/15", "Europe/Warsaw", timeout=20).code == "2.04"
         used = []

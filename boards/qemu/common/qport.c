@@ -1,14 +1,14 @@
-// Clock, disk, second serial line and boot of the emulated boards.
+// Clock, disk and boot of the emulated boards.
 // MIT license; Copyright (c) 2026 the microlwm2m authors
 
 #include <string.h>
 
 #include "py/gc.h"
-#include "py/mperrno.h"
 #include "py/mphal.h"
 #include "py/objstr.h"
 #include "py/runtime.h"
 #include "py/stream.h"
+#include "qport_socket.h"
 #include "shared/runtime/pyexec.h"
 
 // Parameters that the emulator's command line leaves in memory before the start
@@ -185,82 +185,11 @@ static mp_obj_t qport_ticks(void) {
 }
 static MP_DEFINE_CONST_FUN_OBJ_0(qport_ticks_obj, qport_ticks);
 
-#if defined(QEMU_SOC_MPS2)
-
-// Link(): the second serial line as a stream that can be polled.
-#define LINK 0x40005000
-
-static mp_obj_t link_make_new(const mp_obj_type_t *type, size_t n_args, size_t n_kw, const mp_obj_t *args) {
-    mp_arg_check_num(n_args, n_kw, 0, 0, false);
-    REG(LINK + 16) = 16; // baud
-    REG(LINK + 8) = 3; // transmit and receive
-    mp_obj_base_t *self = mp_obj_malloc(mp_obj_base_t, type);
-    return MP_OBJ_FROM_PTR(self);
-}
-
-static mp_uint_t link_read(mp_obj_t self, void *buf, mp_uint_t size, int *errcode) {
-    uint8_t *p = buf;
-    while (size && REG(LINK + 4) & 2) {
-        *p++ = REG(LINK);
-        size--;
-    }
-    if (p == buf) {
-        *errcode = MP_EAGAIN;
-        return MP_STREAM_ERROR;
-    }
-    return p - (uint8_t *)buf;
-}
-
-static mp_uint_t link_write(mp_obj_t self, const void *buf, mp_uint_t size, int *errcode) {
-    const uint8_t *p = buf;
-    for (mp_uint_t i = 0; i < size; i++) {
-        while (REG(LINK + 4) & 1) {
-        }
-        REG(LINK) = *p++;
-    }
-    return size;
-}
-
-static mp_uint_t link_ioctl(mp_obj_t self, mp_uint_t request, uintptr_t arg, int *errcode) {
-    if (request == MP_STREAM_POLL) {
-        uintptr_t ready = arg & MP_STREAM_POLL_WR;
-        if ((arg & MP_STREAM_POLL_RD) && REG(LINK + 4) & 2) {
-            ready |= MP_STREAM_POLL_RD;
-        }
-        return ready;
-    }
-    return 0;
-}
-
-static const mp_stream_p_t link_stream = {
-    .read = link_read,
-    .write = link_write,
-    .ioctl = link_ioctl,
-};
-
-static const mp_rom_map_elem_t link_table[] = {
-    { MP_ROM_QSTR(MP_QSTR_readinto), MP_ROM_PTR(&mp_stream_readinto_obj) },
-    { MP_ROM_QSTR(MP_QSTR_write), MP_ROM_PTR(&mp_stream_write_obj) },
-};
-static MP_DEFINE_CONST_DICT(link_dict, link_table);
-
-static MP_DEFINE_CONST_OBJ_TYPE(
-    link_type, MP_QSTR_Link, MP_TYPE_FLAG_NONE,
-    make_new, link_make_new,
-    protocol, &link_stream,
-    locals_dict, &link_dict
-    );
-
-#endif
-
 static const mp_rom_map_elem_t qport_table[] = {
     { MP_ROM_QSTR(MP_QSTR___name__), MP_ROM_QSTR(MP_QSTR_qport) },
     { MP_ROM_QSTR(MP_QSTR_disk), MP_ROM_PTR(&qport_disk_obj) },
     { MP_ROM_QSTR(MP_QSTR_ticks), MP_ROM_PTR(&qport_ticks_obj) },
     { MP_ROM_QSTR(MP_QSTR_HZ), MP_ROM_INT(HZ) },
-    #if defined(QEMU_SOC_MPS2)
-    { MP_ROM_QSTR(MP_QSTR_Link), MP_ROM_PTR(&link_type) },
-    #endif
 };
 static MP_DEFINE_CONST_DICT(qport_dict, qport_table);
 
@@ -272,6 +201,7 @@ MP_REGISTER_MODULE(MP_QSTR_qport, qport_module);
 
 void qport_boot(void) {
     counter_init();
+    qport_socket_init();
     if (!random_state) {
         random_state = ARGS[1] * 2654435761u ^ 0x6d2b79f5;
         random_state += !random_state;
