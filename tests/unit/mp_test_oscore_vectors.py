@@ -93,7 +93,8 @@ def test_C_4_to_C_6_requests():
         outer.type, outer.mid, outer.token = plain.type, plain.mid, plain.token
         equal(m.encode(outer), hexed(v["protected"]))
         inner, _ = other(d).open_request(m.decode(hexed(v["protected"])))
-        equal(m.encode(inner), hexed(v["unprotected"]))
+        # what does not belong to the plain text stays outside
+        equal(m.pack(inner, outer.type, outer.mid, outer.token), hexed(v["unprotected"]))
         done += 1
     equal(done, 3)
 
@@ -119,7 +120,7 @@ def test_C_7_and_C_8_responses():
         client.ctx.seq = request["sequence_number"]
         _, binding = client.seal_request(m.decode(hexed(request["unprotected"])))
         inner = client.open_response(m.decode(hexed(v["protected"])), binding)
-        equal(m.encode(inner), hexed(v["unprotected"]))
+        equal(m.pack(inner, outer.type, outer.mid, outer.token), hexed(v["unprotected"]))
         done += 1
     equal(done, 2)
 

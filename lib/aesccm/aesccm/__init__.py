@@ -454,13 +454,12 @@ class AESCCM:
         buf: bytearray or writable memoryview of at least that length; it must not
         overlap associated_data. Otherwise as encrypt().
         """
-        state = self._state
-        end = length + state[0]
-        if length < 0 or len(buf) < end:
+        # No further name, or the frame is on the heap.
+        if length < 0 or len(buf) < length + self._state[0]:
             raise ValueError("length: buf is too short")
         buf[length] = 0  # TypeError when buf cannot be written: viper would not ask
-        _seal(state, nonce, buf, associated_data, length)
-        return end
+        _seal(self._state, nonce, buf, associated_data, length)
+        return length + self._state[0]
 
     def decrypt(self, nonce, data, associated_data):
         """Open data, a cipher text followed by its tag; returns the plain text, as bytes.

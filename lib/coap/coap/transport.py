@@ -20,9 +20,11 @@ def resolve(host, port, family=0):
 
 
 def readable(sock):
-    """await readable(sock): wait until a datagram is there."""
-    # asyncio has no datagrams; this is what its streams do, by a name that is private.
-    yield core._io_queue.queue_read(sock)
+    """await readable(sock), at once: wait until a datagram is there."""
+    # asyncio has no datagrams; this is what its streams do, by a name that is private. What is
+    # awaited yields once, as a generator would that had to be made each time.
+    core._io_queue.queue_read(sock)
+    return (None,)
 
 
 class Sleep:

@@ -188,7 +188,8 @@ def seal(ctx, msg, code, option, nonce, aad):
 
 
 def unseal(ctx, outer, nonce, aad, piv):
-    """The message sealed in outer, with its type, message ID and token.
+    """The message sealed in outer: code, options and payload. What outer has, type, message ID
+    and token, it has not.
 
     piv: the Partial IV in a response or None, which orders notifications: where there is
     an Observe option inside and outside, its value becomes the Partial IV plus one, or 0
@@ -219,7 +220,7 @@ def _inside(outer, view, piv):
     # A request inside a request, a response inside a response: nothing else.
     if not 0 < view[0] < 32 if outer.code < 32 else not 64 <= view[0] < 192:
         raise FormatError("code")
-    inner = Message(view[0], outer.type, outer.mid, outer.token)
+    inner = Message(view[0])
     view = read_body(view, 1, inner.options.append)
     if view & _PAYLOAD:
         inner.payload = inner.options.pop()
