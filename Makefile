@@ -13,12 +13,13 @@ PYTEST := $(BIN)/python -m pytest
 SERVER ?= embedded
 export MICROPYTHON
 
-.PHONY: help demo test lint venv firmware clean
+.PHONY: help demo test lint venv firmware dist clean
 help:
 	@echo "make demo [SERVER=embedded|leshan|http://HOST:PORT]   the whole product, on this machine"
 	@echo "make test [T=path] [ARGS=...]                         every test, or one"
 	@echo "make lint                                             ruff, codespell, viper code, commit subjects"
 	@echo "make firmware BOARD=RPI_PICO_W MPY_DIR=/path/to/micropython   an image, from your own checkout"
+	@echo "make dist                                             what a release is made of, into dist/"
 	@echo "make boards, make test-boards [ALL=1]                 emulated boards and the tests on them"
 	@echo "make venv                                             only install, into .venv"
 	@echo "make clean                                            remove build/ and .venv"
@@ -69,7 +70,10 @@ firmware: $(STAMP)
 	@test -f "$(MPY_DIR)/ports/$(PORT)/Makefile" || { echo "MPY_DIR=$(MPY_DIR) is no checkout of MicroPython: say MPY_DIR=/path/to/micropython" >&2; exit 2; }
 	$(MAKE) -C $(MPY_DIR)/ports/$(PORT) BOARD_DIR=$(CURDIR)/boards/$(PORT)/$(BOARD) BUILD=$(CURDIR)/build/firmware/$(BOARD)
 
+dist: $(STAMP)
+	@$(BIN)/python tools/dist.py
+
 clean:
-	rm -rf build .venv
+	rm -rf build dist .venv
 
 -include boards/boards.mk tests/bench/bench.mk tests/fuzz/fuzz.mk
