@@ -23,11 +23,16 @@ _START = (
     "cbor.items",
     "cbor.reader",
     "flashstore",
+    "hkdf",
     "lwm2m.factory",
     "lwm2m.formats.value",
     "lwm2m_flash",
     "lwm2m_restart",
+    "oscore.derive",
+    "oscore.keep",
+    "oscore.limits",
     "oscore.record",
+    "oscore.refuse",
 )
 
 

@@ -3,6 +3,7 @@
 
 import coap.message as m
 import coap.outer  # noqa: F401  loaded here and not while it runs
+from bodies import decode_body
 from coap.block import block_value
 from coap.endpoint import Endpoint as _Endpoint
 from coap.params import Params
@@ -165,13 +166,13 @@ class Endpoint:
             msg = m.decode(datagram)
         except m.FormatError:
             return False
-        return not msg.is_request()
+        return not 0 < msg.code < 32
 
     def seal(self, text, nonce, aad, code, option):
         """An outer message with that code, options and payload in it."""
         inner = m.Message(text[0] if text else 1)
         try:
-            inner.options, inner.payload = m.decode_body(memoryview(text), 1)
+            inner.options, inner.payload = decode_body(memoryview(text), 1)
         except m.FormatError:
             pass
         if self.peer is None:
@@ -190,10 +191,10 @@ class Endpoint:
 
             ctx = self.peer.ctx
             piv = self.peer._number(ctx)
-            nonce, aad = ctx.nonce(True, piv), ctx.aad(True, piv)
+            nonce, aad = ctx.nonce(True, piv), ctx.request(True, piv)[2]
             option = encode_option(piv, CLIENT)
         outer = self.seal(text, nonce, aad, m.FETCH if arg & 8 else m.POST, option)
-        if not outer.is_request():
+        if not 0 < outer.code < 32:
             outer.code = m.GET
         self.deliver(outer, arg, m.BLOCK1 if cut else None)
 
@@ -216,7 +217,7 @@ class Endpoint:
                 msg.set(number, block_value(i, i < blocks - 1, 1))
                 self.mid += 1
             before = None
-            if arg & 4 and self.peer is not None and msg.is_request():
+            if arg & 4 and self.peer is not None and 0 < msg.code < 32:
                 before = self.lasting()
             self.receive(m.encode(msg), peer)
             if before is not None:
@@ -234,9 +235,9 @@ class Endpoint:
                 piv = decode_option(msg.opt(m.OSCORE, b""))[0]
             except ValueError:
                 piv = None
-            if piv is not None and msg.is_request():
+            if piv is not None and 0 < msg.code < 32:
                 ctx = self.peer.ctx
-                aad = ctx.aad(False, piv)
+                aad = ctx.request(False, piv)[2]
                 option = b""
                 nonce = ctx.nonce(False, piv)
                 if arg & 16:
@@ -246,7 +247,7 @@ class Endpoint:
                 outer = self.seal(text, nonce, aad, m.CONTENT, option)
         if outer is None:
             outer = self.seal(text, None, None, m.CONTENT, b"") if self.peer is None else m.Message(m.BAD_REQUEST)
-        if not outer.is_response():
+        if not 64 <= outer.code < 192:
             outer.code = m.CONTENT
         kind = (m.ACK, m.ACK, m.NON, m.CON)[arg >> 2 & 3]
         cut = m.BLOCK2 if arg & 32 and self.peer is not None else None

@@ -5,7 +5,7 @@ import coap.message as m
 from check import equal
 from fuzz_targets import Input, some
 from oscore.account import Account
-from oscore.context import bstr
+from oscore.derive import bstr
 from oscore.limits import Limits
 from oscore.message import decode_option, encode_option, seal
 from oscorepair import CLIENT, SALT, SECRET, SERVER, Flash, Rand, forging, recorder
@@ -90,7 +90,7 @@ class Side:
                 return wire(answer, m.ACK)
             binding = e.ex
         else:
-            assert inner.is_request()
+            assert 0 < inner.code < 32
             answer = response or m.Message(m.CONTENT, payload=b"ok")
             if response is None and inner.opt(m.OBSERVE) is not None:
                 answer.add(m.OBSERVE, 0)
@@ -223,13 +223,13 @@ class Request:
             msg = m.decode(data[1:])
         except m.FormatError:
             return
-        if not msg.is_request():
+        if not 0 < msg.code < 32:
             return
         side, before, flash, _ = self.now[i]
         account = side.account
         try:
             inner, binding = account.open_request(msg)
-            assert inner.is_request() and inner.opt(m.OSCORE) is None
+            assert 0 < inner.code < 32 and inner.opt(m.OSCORE) is None
         except m.SecurityError as e:
             binding = e.ex
             if binding is None and e.text != "challenged":
@@ -325,7 +325,7 @@ class Response:
             msg = m.decode(data[1:])
         except m.FormatError:
             return
-        if not msg.is_response():
+        if not 64 <= msg.code < 192:
             return
         side, binding, before, flash, _ = self.now[i]
         account = side.account
@@ -336,7 +336,7 @@ class Response:
             equal(side.flash.data, flash)
             return
         assert bytes(msg.payload) in self.genuine and len(msg.payload), "forged"
-        assert inner.is_response() and inner.opt(m.OSCORE) is None
+        assert 64 <= inner.code < 192 and inner.opt(m.OSCORE) is None
         account.again(inner)
         self.now[i] = self.begin(self.scenes[i])
 
@@ -362,11 +362,11 @@ class Inside:
     def sealed(self, ctx, text, code, option, ours, piv, outside):
         """A message with that plain text in it, and what else may stand outside."""
         with forging():
-            outer = seal(ctx, m.Message(text[0] if text else 1), code, option, ctx.nonce(*ours), ctx.aad(*piv))
+            outer = seal(ctx, m.Message(text[0] if text else 1), code, option, ctx.nonce(*ours), ctx.request(*piv)[2])
             buf = bytearray(text or b"\x01")
             n = len(buf)
             buf.extend(bytes(ctx.tag_len))
-            ctx.seal(ctx.nonce(*ours), buf, n, ctx.aad(*piv))
+            ctx.seal(ctx.nonce(*ours), buf, n, ctx.request(*piv)[2])
         outer.payload = buf
         if outside:
             number = outside[0] << 1 & 0x1FE | (len(outside) & 1)
@@ -392,7 +392,7 @@ class Inside:
             binding = e.ex
             inner = None
         if inner is not None:
-            assert inner.is_request() and inner.opt(m.OSCORE) is None
+            assert 0 < inner.code < 32 and inner.opt(m.OSCORE) is None
             numbers = [n for n, _ in inner.options]
             equal(numbers, sorted(numbers))
             for ask in (inner.path, inner.query):
@@ -435,7 +435,7 @@ class Inside:
         except (m.SecurityError, m.PlainError):
             equal((state(account), binding_state(binding)), before)
             return
-        assert inner.is_response() and inner.opt(m.OSCORE) is None
+        assert 64 <= inner.code < 192 and inner.opt(m.OSCORE) is None
         again = account.again(inner)
         msg = get()
         for number, value in again or ():
@@ -580,12 +580,12 @@ class Life:
         except m.FormatError:
             return
         side = self.sides[to]
-        if msg.is_request():
+        if 0 < msg.code < 32:
             answer = side.serve(datagram)
             if answer is not None and bound is not None:
                 self.air.append((bound[0], answer, bound))
             return
-        if not msg.is_response() or bound is None or bound[1] is not side.account:
+        if not 64 <= msg.code < 192 or bound is None or bound[1] is not side.account:
             return
         try:
             inner = side.account.open_response(msg, bound[2])

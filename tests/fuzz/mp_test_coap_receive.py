@@ -206,7 +206,7 @@ def datagram(victim):
         msg.payload = bytes((0, 32, 32, 32, 20, 600)[below(6)])
         if victim.end.hook is not None and below(8):
             # Sealed by the peer, so that what is inside gets through.
-            outer = victim.peer._seal(msg, bound, POST if msg.is_request() else CHANGED)
+            outer = victim.peer._seal(msg, bound, POST if 0 < msg.code < 32 else CHANGED)
             outer.type = msg.type
             outer.mid = msg.mid
             outer.token = msg.token
@@ -215,7 +215,7 @@ def datagram(victim):
                 # A proxy cut it, or says that it did.
                 size = (16, 32)[below(2)]
                 msg.payload = msg.payload[: size * (1 + below(2))]
-                number = BLOCK1 if msg.is_request() else BLOCK2
+                number = BLOCK1 if 0 < msg.code < 32 else BLOCK2
                 msg.add(number, block_value(below(3), below(3), size >> 5))
     data = bytearray(encode(msg))
     if below(3) == 0:

@@ -28,7 +28,7 @@ NARROW = {
         "coap.codec", "coap.messaging", "coap.params", "coap.block", "coap.observe", "coap.exchange", "coap.outer",
         "coap.ping",
     },
-    "oscore/context.py": {"aesccm", "hkdf", "oscore.limits", "oscore.window"},
+    "oscore/context.py": {"oscore.derive"},
     "lwm2m/model.py": {"coap.codec"},
     "lwm2m/registration.py": {"coap.codec"},
     "lwm2m/reporting.py": {"coap.codec"},

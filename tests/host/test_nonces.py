@@ -17,7 +17,7 @@ ctx = Context(validate(bytes(16), b"c", b"s"))
 def seal(number, text):
     buf = bytearray(text + bytes(8))
     piv = bytes((number,))
-    ctx.seal(ctx.nonce(True, piv), buf, len(text), ctx.aad(True, piv))
+    ctx.seal(ctx.nonce(True, piv), buf, len(text), ctx.request(True, piv)[2])
 """
 
 pytestmark = pytest.mark.nonces("each of them looks at its own record")

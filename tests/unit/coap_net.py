@@ -3,6 +3,7 @@
 
 import gc
 
+from bodies import decode_body, encode_body
 from coap.endpoint import Endpoint
 from coap.message import (
     CHANGED,
@@ -14,9 +15,6 @@ from coap.message import (
     Message,
     PlainError,
     SecurityError,
-    body_len,
-    decode_body,
-    encode_body,
 )
 from coap.params import Params
 
@@ -112,19 +110,15 @@ class Toy:
 
     def _seal(self, msg, ex, code):
         self.number += 1
-        n = body_len(msg.options, msg.payload) + 1
-        out = bytearray(n + 4)
-        out[0] = self.number >> 8
-        out[1] = self.number & 0xFF
-        out[2] = msg.code
-        encode_body(msg.options, msg.payload, out, 3)
+        head = bytes((self.number >> 8, self.number & 0xFF, msg.code))
+        out = encode_body(msg.options, msg.payload, head)
         total = self.key + (ex or 0)
-        for i in range(n + 2):
+        for i in range(len(out)):
             total += out[i] * (i + 1)
             if i > 1:
                 out[i] ^= 0xA5
-        out[-2] = total >> 8 & 0xFF
-        out[-1] = total & 0xFF
+        out.append(total >> 8 & 0xFF)
+        out.append(total & 0xFF)
         outer = Message(code, payload=out)
         outer.add(OSCORE, b"")
         if msg.opt(OBSERVE) is not None:

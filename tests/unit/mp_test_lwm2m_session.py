@@ -123,7 +123,7 @@ class Peer:
         self.hook = self.endpoint.hook = oscore.Account(bytes(range(16)), b"s", b"c", random=os.urandom)
         outer = decode(self.client.sockets[-1].sent.pop())
         piv, kid, _ = oscore.message.decode_option(outer.opt(OSCORE))
-        r1 = oscore.context.bstr(self.account.hook.ctx.id_context)
+        r1 = oscore.derive.bstr(self.account.hook.ctx.id_context)
         outer.set(OSCORE, oscore.message.encode_option(piv, bytes(kid), r1))
         self.endpoint.receive(encode(outer), "device", self.client.clock)
 
@@ -293,8 +293,8 @@ def test_trap_4_a_server_that_takes_request_1_for_request_3():
 def crossed(client, account, peer):
     outer = decode(client.sockets[-1].sent.pop())
     piv, _, wrapped = oscore.message.decode_option(outer.opt(OSCORE))
-    ctx = peer.hook.derive(oscore.context.unbstr(wrapped))
-    answer = seal(ctx, Message(NOT_FOUND), CHANGED, b"", ctx.nonce(False, piv), ctx.aad(False, piv))
+    ctx = peer.hook.derive(oscore.derive.unbstr(wrapped))
+    answer = seal(ctx, Message(NOT_FOUND), CHANGED, b"", ctx.nonce(False, piv), ctx.request(False, piv)[2])
     answer.type, answer.mid, answer.token = ACK, outer.mid, outer.token
     account.receive(encode(answer), "peer", client.clock)
 

@@ -415,7 +415,7 @@ def test_policy_b2_leaves_the_numbers_of_b1_alone():
     before = end(flash)
     client = account(policy="b2", flash=flash)
     equal(client.state, "new")
-    client._keep.learned()
+    client.learned()
     client.housekeep()
     equal(end(flash), before)
     assert account(policy="b1", flash=flash).ctx.seq >= 100
@@ -429,7 +429,7 @@ def test_policy_b2_over_a_record_that_cannot_be_read_leaves_no_number():
         client.seal_request(get("a"))
     flash.data = False
     client = account(policy="b2", flash=flash)
-    client._keep.learned()
+    client.learned()
     assert client.housekeep()
     client = account(policy="b1", flash=flash)
     equal(raises(m.Error, client.seal_request, get("a")).code, m.UNAVAILABLE)

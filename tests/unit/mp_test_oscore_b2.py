@@ -29,7 +29,7 @@ import json
 import coap.message as m
 from check import equal, raises
 from oscore import Contexts, Limits
-from oscore.context import bstr, unbstr
+from oscore.derive import bstr, unbstr
 from oscore.message import decode_option, encode_option, seal
 from oscorepair import (
     CLIENT,
@@ -73,7 +73,7 @@ def answered(server_ctx, binding, code, kid_context=None, piv=b"", nonce=None, o
         msg.add(number, value)
     nonce = nonce or server_ctx.nonce(False, binding.piv)
     value = encode_option(piv, None, kid_context)
-    aad = server_ctx.aad(False, binding.piv)
+    aad = server_ctx.request(False, binding.piv)[2]
     with forging():
         return wire(seal(server_ctx, msg, m.CHANGED, value, nonce, aad))
 
@@ -152,7 +152,7 @@ def test_leshan_client_and_server_as_captured():
         inner, binding = client.open_request(arrived[4])
         equal((inner.code, inner.path()), (m.GET, ["3", "0"]))
         ctx = server.derive(r2_r3)
-        nonce, aad = ctx.nonce(True, binding.piv), ctx.aad(True, binding.piv)
+        nonce, aad = ctx.nonce(True, binding.piv), ctx.request(True, binding.piv)[2]
         from oscore.message import unseal
 
         value = unseal(ctx, arrived[5], nonce, aad, None)
@@ -796,7 +796,7 @@ def test_id_context_that_leaves_no_room_for_r2():
     ctx = client.derive(bytes(30))
     outer = seal(
         ctx, get("a"), m.POST, encode_option(b"\x00", CLIENT, bstr(bytes(30))),
-        ctx.nonce(True, b"\x00"), ctx.aad(True, b"\x00"),
+        ctx.nonce(True, b"\x00"), ctx.request(True, b"\x00")[2],
     )
     e = raises(m.SecurityError, server.open_request, wire(outer))
     equal((e.code, e.ex), (m.UNAUTHORIZED, None))

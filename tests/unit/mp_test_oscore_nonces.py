@@ -7,7 +7,7 @@ import time
 import coap.message as m
 from check import equal, raises
 from oscore import Fresh, Limits
-from oscore.context import unbstr
+from oscore.derive import unbstr
 from oscore.message import decode_option
 from oscorepair import CLIENT, SERVER, Flash, Rand, account, content, get, recorder, wire
 
@@ -101,7 +101,7 @@ def step(rand, a, b, net):
 
 def deliver(to, back, arrived, net):
     account = to.account
-    if arrived.is_request():
+    if 0 < arrived.code < 32:
         try:
             inner, binding = account.open_request(arrived)
         except m.SecurityError as e:

@@ -25,7 +25,8 @@ import lwm2m_setup
 from check import raises
 from cutworld import CONFIG, Clock, Server, World, flash, nonces, server_objects
 from flashstore import Store
-from oscore import Window, keep
+import oscore.keep as keep
+from oscore import Window
 from powercut import Device
 
 SERVER, BOOTSTRAP = "10.0.0.1", "10.0.0.2"

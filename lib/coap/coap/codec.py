@@ -96,14 +96,6 @@ class Message:
             len(self.payload),
         )
 
-    def is_request(self):
-        """True for a method code (0.01 to 0.31)."""
-        return 0 < self.code < 32
-
-    def is_response(self):
-        """True for a response code (2.00 to 5.31)."""
-        return 64 <= self.code < 192
-
     def opt(self, number, default=None):
         """First value of an option (bytes-like), or default."""
         for n, value in self.options:
@@ -343,24 +335,6 @@ def put_body(buf, options, payload):
 def body_of(options, payload, skip):
     """What put_body() appends, without the options whose number is in skip, as a bytearray."""
     return put_body(bytearray(), [o for o in options if o[0] not in skip], payload)
-
-
-def body_len(options, payload, skip=()):
-    """Bytes that encode_body() writes for the same arguments."""
-    return len(body_of(options, payload, skip))
-
-
-def encode_body(options, payload, buf, pos, skip=()):
-    """Write body_of() to buf from pos on. Returns the position behind the last byte.
-
-    Raises ValueError where it does not fit or options do not ascend.
-    """
-    options = body_of(options, payload, skip)
-    skip = pos + len(options)
-    if skip > len(buf):
-        raise ValueError("buf")
-    buf[pos:skip] = options
-    return skip
 
 
 def pack(msg, kind, mid, token):

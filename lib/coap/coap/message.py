@@ -12,13 +12,8 @@ from coap.codec import (  # noqa: F401
     uint_bytes,
     decode,
     parse,
-    read_body,
-    body_len,
     pack,
-    encode_body,
 )
-
-_PAYLOAD = const(0x20000000)  # in Message.kinds
 
 # Types. These are part of the interface, so they are not named with an underscore.
 CON = const(0)
@@ -89,35 +84,9 @@ NO_RESPONSE = const(258)
 REQUEST_TAG = const(292)
 
 
-def critical(number):
-    """True for an option that must be understood (RFC 7252 section 5.4.1)."""
-    return number & 1 == 1
-
-
-def elective(number):
-    """True for an option that may be ignored (RFC 7252 section 5.4.1)."""
-    return number & 1 == 0
-
-
 def uint(value):
     """The unsigned integer in an option's value, leading zero bytes accepted."""
     return int.from_bytes(value, "big")
-
-
-def decode_body(view, pos=0):
-    """(options, payload) from position pos to the end of a memoryview: the part of a message
-    behind the token, and the part of an OSCORE plaintext behind the code.
-
-    Raises FormatError (RFC 7252 section 3.1).
-    """
-    options = []
-    pos = read_body(view, pos, options.append)
-    return options, options.pop() if pos & _PAYLOAD else b""
-
-
-def encoded_len(msg):
-    """Bytes that encode() writes."""
-    return 4 + len(msg.token) + body_len(msg.options, msg.payload)
 
 
 def encode(msg, buf=None, start=0):

@@ -1,16 +1,16 @@
 # One peer's account: the endpoint's security hook, with what survives a restart.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# RFC 8613 section 8 (processing), Appendix B.1.2 (Echo)
+# RFC 8613 section 8 (processing)
+
+# What runs for each message is here. Apart from it, and loaded where it is called: refuse.py,
+# for what is refused or suspicious; derive.py, for the start and a rekey, which a board lets go of
+# once it is registered; keep.py, where something is kept over a restart.
 
 from aesccm import InvalidTag
-from coap.codec import Error, FormatError, PlainError, SecurityError, pack, put_body
+from coap.codec import Error, FormatError, pack, put_body
 
-from .b2 import Rederiving
-from .context import Context, bstr, unbstr
-from .keep import Keeper
 from .message import decode_option, encode_option, fields_of, option_of, seal
 from .message import _special, attempt, unseal, wrap
-from .window import Window
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -33,20 +33,6 @@ _NONE_YET = const(-2)  # before any response
 _NO_PIV = const(-1)  # a response without Partial IV: older than any that has one
 _CLOSED = const(1 << 40)  # no further response
 
-_COUNTERS = (
-    "sealed",  # messages sealed
-    "opened",  # messages verified
-    "plain",  # requests, and error responses, without protection
-    "undecodable",  # OSCORE options, and plain texts, that are none (4.02, 4.00)
-    "unknown",  # kid or kid context of no context here (4.01)
-    "replayed",  # Partial IVs seen before or too old (4.01)
-    "failed",  # tags that are wrong (4.00)
-    "challenged",  # requests answered with Echo
-    "rederived",  # contexts agreed on by Appendix B.2
-    "restarted",  # runs of Appendix B.2 that had to begin again
-)
-
-
 class Binding:
     """What binds the responses to one request: its context, its Partial IV (bytes)."""
 
@@ -68,7 +54,7 @@ class Binding:
         self.own = False
 
 
-class Account(Rederiving):
+class Account:
     """Seals and opens the messages exchanged with one peer: the security hook of
     coap.endpoint.Endpoint.
 
@@ -85,70 +71,68 @@ class Account(Rederiving):
         recovered with Echo. A backup of flash that is restored under "b1" makes numbers
         come back: only "b2" stands that.
     counters: what happened, by name. Raises ValueError that names the argument.
+
+    What is not found among the methods here is a function of refuse.py or derive.py, that takes
+    the account first: rekey(), recover(), abandon(), probe(), challenge(), save(), wipe() and
+    more.
     """
 
-    def __init__(
-        self,
-        master_secret,
-        sender_id,
-        recipient_id,
-        master_salt=b"",
-        aead=10,
-        hmac=0,
-        id_context=None,
-        random=None,
-        persist=None,
-        limits=None,
-        policy="b2",
-    ):
-        from .limits import validate
+    def __init__(self, *args, **kw):
+        from .derive import make
 
-        self._params = validate(
-            master_secret, sender_id, recipient_id, master_salt, aead, hmac, id_context, limits
-        )
-        if not callable(random):
-            raise ValueError("random")
-        if policy not in ("b1", "b2"):
-            raise ValueError("policy: b1 or b2")
-        if policy == "b1" and persist is None:
-            raise ValueError("persist: needed by policy b1")
-        self.limits = self._params[7]
-        self.recipient_id = self._params[2]
-        self.random = random
-        self.counters = {name: 0 for name in _COUNTERS}
-        self._start_b2()
-        self._r2 = []  # as server in Appendix B.2: R2s waiting for their request 3
-        self._echo = None  # the value asked for
-        self._ask = False
-        # The ID Context that is not from Appendix B.2, and so is no secret of the peer's
-        self._fixed = self._params[6] if policy == "b1" else None
-        self._keep = Keeper(persist, policy == "b1", self.limits)
-        self.ctx = self._keep.start(self._params)  # the context in use
+        make(self, *args, **kw)
+
+    def __getattr__(self, name):
+        import oscore.refuse as apart
+
+        if not hasattr(apart, name):
+            import oscore.derive as apart
+        method = getattr(apart, name)
+        return lambda *args: method(self, *args)
 
     # Whether requests under ctx carry its ID Context in any case.
     def _shows(self, ctx):
-        return self._keep.show or ctx.id_context == self._fixed
+        return self._keep is not None and self._keep.shows(ctx)
 
     # A fresh Partial IV of ctx. Raises Error when there is none to be had.
     def _number(self, ctx):
         try:
-            return self._keep.number(ctx)
+            return ctx.next() if self._keep is None else self._keep.number(ctx)
         except (ValueError, OSError):
             raise Error(_UNAVAILABLE, "no sequence number")
 
-    def derive(self, id_context):
-        """A Context of this account with another ID Context. Raises Error for one that is
-        too long, or after wipe()."""
-        if self._params is None or len(id_context) > self.limits.id_context:
-            raise Error(_UNAVAILABLE, "ID Context")
-        return Context(self._params, id_context)
+    @property
+    def state(self):
+        """Where Appendix B.2 stands: "new", "b2-1", "b2-2" or "ready", see derive.py."""
+        if self._pending is not None:
+            return "b2-2"
+        if self._first is not None:
+            return "b2-1"
+        return "new" if self.ctx is None or self._rekey else "ready"
 
-    def fail(self, counter, code, ctx=None):
-        """Count a message that is refused, and raise SecurityError(code)."""
-        self.counters[counter] += 1
-        if ctx is not None:
-            ctx.failed += 1
-        raise SecurityError(code, counter)
+    def ready(self):
+        """Whether requests of any kind may be sent, several at a time."""
+        return self.state == "ready"
+
+    def exhausted(self):
+        """Whether it is time to rekey(): well before a key or its numbers are used up, or
+        when nothing of the peer is accepted because it answers no request for Echo. Not
+        while that is under way."""
+        ctx = self.ctx
+        return self.ready() and (
+            max(ctx.seq, ctx.sealed) >= self._worn or ctx.trust <= 0 or self._patience <= 0
+        )
+
+    def again(self, inner):
+        """What to add to the same request to send it once more, as the response inner asks:
+        a tuple of options (number, value), or None when it does not ask."""
+        if inner.code == _UNAUTHORIZED:
+            echo = inner.opt(_ECHO)
+            if echo is not None:
+                return ((_ECHO, bytes(echo)),)  # RFC 9175 section 2.3
+            if self._pending is not None:
+                return ()
+        return None
 
     # ------------------------------------------------------------- requests that we make
 
@@ -160,15 +144,17 @@ class Account(Rederiving):
         """
         ctx = self._pending
         kid_context = None
-        if ctx is not None:
-            kid_context = bstr(ctx.id_context)  # request 3, and until it is answered
-        elif self.ctx is None or self._rekey:
-            ctx = self._begin_b2()
-            kid_context = bstr(ctx.id_context)
-        else:
+        if ctx is None and self.ctx is not None and not self._rekey:
             ctx = self.ctx
             if self._trying or self._shows(ctx):
                 kid_context = ctx.id_context
+        else:
+            # Request 1, or request 3, and until it is answered
+            from .derive import bstr
+
+            if ctx is None:
+                ctx = self.begin()
+            kid_context = bstr(ctx.id_context)
         piv = self._number(ctx)
         observe = msg.uint(_OBSERVE)
         option = encode_option(piv, ctx.sender_id, kid_context)
@@ -194,7 +180,7 @@ class Account(Rederiving):
         try:
             option = option_of(outer)
             if option is None:
-                return self._plain(outer.code, ctx)
+                return self.plain(outer.code, ctx)
             piv, kid, kid_context = decode_option(option)
         except ValueError:
             return self.fail("undecodable", _BAD_OPTION)
@@ -204,24 +190,24 @@ class Account(Rederiving):
         if number <= binding.number:
             self.fail("replayed", _UNAUTHORIZED)
         if kid_context is not None and kid_context != ctx.id_context:
+            from .refuse import unbstr
+
             r2 = unbstr(kid_context)
             if r2 is None:
                 self.fail("unknown", _UNAUTHORIZED)
             if r2 != ctx.id_context:
-                return self._message_2(outer, binding, piv, r2)
+                return self.message_2(outer, binding, piv, r2)
         inner = self._open_response(ctx, ctx, outer, binding, piv)
         binding.number = number if binding.observe and inner.opt(_OBSERVE) is not None else _CLOSED
         if ctx.window is None and piv is not None:
             # Bound to our fresh request, so the peer's number is recent too.
-            ctx.window = Window(self.limits.window)
-            ctx.window.begin(number)
+            self.open_window(ctx, number)
         if ctx is self._pending:
             self.promote(ctx)
         elif ctx is self._first:
-            self._answered_in_first(inner)
+            self.answered_in_first(inner)
         elif self._trying and binding.kid_context is not None and ctx is self.ctx:
-            self._trying = False
-            self._keep.learned()
+            self.learned()
         return inner
 
     # Open a response with opener's key; the nonce of a response without Partial IV is that
@@ -240,13 +226,6 @@ class Account(Rederiving):
         self.counters["opened"] += 1
         return inner
 
-    def _plain(self, code, ctx):
-        self.counters["plain"] += 1
-        if code in (_BAD_REQUEST, _UNAUTHORIZED, _BAD_OPTION):
-            self._hint = ctx
-            raise PlainError(code)
-        raise SecurityError(code, "plain")
-
     # --------------------------------------------------------- requests that the peer makes
 
     def open_request(self, outer):
@@ -263,8 +242,8 @@ class Account(Rederiving):
         if fields[1] != self.recipient_id:
             self.fail("unknown", _UNAUTHORIZED)
         if fields[2] is not None or self._pending is not None or self.ctx is None:
-            return self._open_any(outer, fields[0], fields[2])
-        # Most requests: no kid context, and one context only. As _open_any(), which has a frame
+            return self.open_any(outer, fields[0], fields[2])
+        # Most requests: no kid context, and one context only. As open_any(), which has a frame
         # on the heap (see coap's codec.py).
         fields = fields[0]
         if self.ctx.window is not None and not self.ctx.window.fresh(
@@ -275,38 +254,6 @@ class Account(Rederiving):
         if inner is None:
             self.fail("failed", _BAD_REQUEST, self.ctx)
         return self.accept(self.ctx, outer, inner, fields)
-
-    def _open_any(self, outer, piv, kid_context):
-        replayed = False
-        failed = known = None
-        following = self._pending or self.ctx
-        while following is not None:
-            ctx = following
-            following = None if ctx is self.ctx else self.ctx
-            own = ctx.id_context
-            if kid_context is not None and kid_context != own:
-                if own is None or unbstr(kid_context) != own:
-                    continue
-            known = ctx
-            window = ctx.window
-            if window is not None and not window.fresh(int.from_bytes(piv, "big")):
-                replayed = True
-                continue
-            inner = self.open_with(ctx, outer, piv)
-            if inner is not None:
-                return self.accept(ctx, outer, inner, piv)
-            failed = ctx
-        if failed is not None:
-            self.fail("failed", _BAD_REQUEST, failed)
-        if replayed:
-            self.fail("replayed", _UNAUTHORIZED)
-        if known is None and kid_context is not None:
-            r = unbstr(kid_context)
-            if r and self._params and self._pending is None and self._first is None:
-                from .rederive import answer
-
-                return answer(self, outer, piv, r)
-        return self.fail("unknown", _UNAUTHORIZED)
 
     def open_with(self, ctx, outer, piv):
         """The request in outer, or None where its tag is wrong under ctx. Raises
@@ -325,47 +272,16 @@ class Account(Rederiving):
             # The peer has the context of our R3: request 3 arrived, its answer is lost.
             self.promote(ctx)
         # A binding, of most at once.
-        outer = self.bind(ctx, outer, piv) if outer.code == _FETCH else Binding(self, ctx, piv)
+        if outer.code == _FETCH:
+            outer = Binding(self, ctx, piv)
+            outer.fetch = True
+        else:
+            outer = Binding(self, ctx, piv)
         if ctx.window is not None:
             ctx.window.accept(int.from_bytes(piv, "big"))
         if ctx.window is None or self._ask:
-            self._echoed(ctx, inner, outer)
+            self.echoed(ctx, inner, outer)
         return inner, outer
-
-    # Appendix B.1.2: is the request younger than our last start?
-    def _echoed(self, ctx, inner, binding):
-        if self._echo is None or inner.opt(_ECHO, b"") != self._echo:
-            self._challenge(binding)
-        self._echo = None
-        self._ask = False
-        self._unmet = 0
-        if ctx.window is None:
-            ctx.window = Window(self.limits.window)
-            ctx.window.begin(int.from_bytes(binding.piv, "big"))
-
-    def bind(self, ctx, outer, piv):
-        """The binding of a request that was verified under ctx."""
-        binding = Binding(self, ctx, piv)
-        if outer.code == _FETCH:
-            binding.fetch = True
-        return binding
-
-    # Raise the answer that asks for Echo. It has a number of its own, since the request may
-    # be a replay whose nonce is used. It takes no reservation in flash: replays must not
-    # wear it out.
-    def _challenge(self, binding):
-        if self._echo is None:
-            self._echo = self.random(8)
-        self._unmet += 1
-        self.counters["challenged"] += 1
-        if binding.ctx.seq >= binding.ctx.reserved:
-            raise SecurityError(_UNAUTHORIZED, "challenged")
-        binding.own = True
-        raise SecurityError(_UNAUTHORIZED, "challenged", ((_ECHO, self._echo),), binding)
-
-    def challenge(self):
-        """Ask for Echo (RFC 9175 section 2) at the next request of the peer."""
-        self._ask = True
 
     def seal_ack(self, msg, binding, mid, token):
         """The datagram of a response in an ACK, with that message ID and token: what pack()
@@ -423,21 +339,4 @@ class Account(Rederiving):
     def housekeep(self):
         """Write to flash what is due, so that no message has to wait for it: call it when
         nothing else is to be done. Returns whether it wrote. Raises OSError."""
-        return self._keep.housekeep(self.ctx)
-
-    def save(self):
-        """Clean stop: keep numbers and replay window in flash, then wipe(). Raises OSError."""
-        try:
-            self._keep.save(self.ctx)
-        finally:
-            # What flash may hold now forbids to go on from here.
-            self.wipe()
-
-    def wipe(self):
-        """Overwrite all keys. The account can do nothing afterwards."""
-        self._set_pending(None)
-        if self.ctx is not None:
-            self.ctx.wipe()
-        self.ctx = self._params = None
-        self._keep = Keeper(None, False, self.limits)
-        self._r2 = []
+        return self._keep is not None and self._keep.housekeep(self.ctx)

@@ -1,8 +1,6 @@
 # A security context: the keys of both directions, sequence numbers, replay window.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# RFC 8613 section 3 (derivation), 5.2 (nonce), 5.4 (additional authenticated data)
-
-from .window import Window
+# RFC 8613 section 3, 5.2 (nonce), 5.4 (additional authenticated data). Its derivation: derive.py.
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -10,31 +8,6 @@ bytearray = bytearray
 
 # Tests put a function (key, nonce, sealed) here to see each use of a sender key.
 on_seal = None
-
-
-# CBOR head of a byte string, text string or unsigned integer (RFC 8949 section 3).
-def _head(major, n):
-    if n < 24:
-        return bytes((major << 5 | n,))
-    if n < 0x100:
-        return bytes((major << 5 | 24, n))
-    return bytes((major << 5 | 25, n >> 8, n & 0xFF))
-
-
-def bstr(value):
-    """A CBOR byte string (RFC 8949 section 3.1), as info, AAD and kid context hold it."""
-    return _head(2, len(value)) + value
-
-
-def unbstr(data):
-    """The value of a CBOR byte string that takes all of data, or None where it is no such
-    thing. Lengths up to 255, which a kid context cannot exceed."""
-    n = len(data)
-    if n and 0x40 <= data[0] < 0x58 and data[0] - 0x3F == n:
-        return data[1:]
-    if n > 1 and data[0] == 0x58 and data[1] + 2 == n:
-        return data[2:]
-    return None
 
 
 def piv_bytes(n):
@@ -67,72 +40,11 @@ class Context:
       uses it once. Its nonce differs from ours by the ID in it.
     """
 
-    __slots__ = (
-        "sender_id",
-        "recipient_id",
-        "id_context",
-        "sender_key",
-        "recipient_key",
-        "common_iv",
-        "tag_len",
-        "seq",
-        "reserved",
-        "window",
-        "sealed",
-        "failed",
-        "_sender",
-        "_recipient",
-        "_nonces",
-        "_aads",
-        "_last",
-    )
-
     def __init__(self, params, id_context=None):
-        secret, sender_id, recipient_id, salt, aead, hkdf, _, limits = params
-        number, key_len, nonce_len, self.tag_len, make = aead
-        self.sender_id = sender_id
-        self.recipient_id = recipient_id
-        self.id_context = id_context
-        alg = _head(0, number) if number >= 0 else _head(1, -1 - number)
-        # info (section 3.2.1) but for its first and its last element
-        middle = (b"\xf6" if id_context is None else bstr(id_context)) + alg
-        key = b"\x63Key" + _head(0, key_len)
-        self.sender_key = bytearray(
-            hkdf(secret, key_len, salt, b"\x85" + bstr(sender_id) + middle + key)
-        )
-        self.recipient_key = bytearray(
-            hkdf(secret, key_len, salt, b"\x85" + bstr(recipient_id) + middle + key)
-        )
-        iv = hkdf(secret, nonce_len, salt, b"\x85\x40" + middle + b"\x62IV" + _head(0, nonce_len))
-        self.common_iv = iv
-        self._sender = make(self.sender_key, self.tag_len)
-        self._recipient = make(self.recipient_key, self.tag_len)
-        # Nonces without their Partial IV, and the external AAD up to the Partial IV: for what
-        # the peer numbered (0, False) and for what we numbered (1, True).
-        self._nonces = (self._base(recipient_id), self._base(sender_id))
-        algs = b"\x85\x01\x81" + alg
-        # and the same for each length of Partial IV, made when it first comes
-        self._aads = (
-            [algs + bstr(recipient_id), None, None, None, None, None],
-            [algs + bstr(sender_id), None, None, None, None, None],
-        )
-        # What request() gave last for one of the peer's, since its answer has the same. Not state:
-        # it follows from the Partial IV alone.
-        self._last = (None,)
-        self.seq = 0
-        self.sealed = 0  # uses of sender_key
-        self.reserved = limits.sequence + 1
-        self.window = Window(limits.window)
-        self.failed = 0  # forgeries, for all we know
+        # Once in a while: what it takes does not stay.
+        from .derive import keys
 
-    def _base(self, id_piv):
-        base = bytearray(self.common_iv)
-        base[0] ^= len(id_piv)
-        i = len(base) - 5
-        for octet in reversed(id_piv):
-            i -= 1
-            base[i] ^= octet
-        return base
+        keys(self, params, id_context)
 
     def next(self):
         """A Partial IV that was never given before. Raises ValueError at the last one
@@ -166,14 +78,12 @@ class Context:
         """The nonce alone, also of a response with a Partial IV of its own."""
         return self.request(ours, piv)[1]
 
-    def aad(self, ours, piv):
-        """The AAD alone. It lasts until the next call."""
-        return self.request(ours, piv)[2]
-
     def _make_aad(self, aads, piv):
-        external = aads[0] + bstr(piv) + b"\x40"
-        aad = aads[len(piv)] = bytearray(b"\x83\x68Encrypt0\x40" + bstr(external))
-        return aad
+        # Two byte strings (RFC 8949 section 3.1): both are of less than 24 bytes.
+        n = len(piv)
+        aad = aads[0] + bytes((0x40 + n,)) + piv + b"\x40"
+        aads[n] = bytearray(b"\x83\x68Encrypt0\x40" + bytes((0x40 + len(aad),)) + aad)
+        return aads[n]
 
     def seal(self, nonce, buf, length, aad):
         """Seal buf[0:length] in place; returns the new length. buf has room for the tag."""

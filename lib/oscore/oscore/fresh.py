@@ -2,10 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 Appendix B.2 (R1, R2 and R3 must not repeat); RFC 5869
 
-from hkdf import hkdf
 
-
-class Fresh:
+def Fresh(seed, boot, urandom):
     """A source of nonces: Fresh(seed, boot, urandom)(n) gives n bytes.
 
     seed: secret random bytes from provisioning, kept in flash.
@@ -18,17 +16,18 @@ class Fresh:
     from a backup, so that the counter repeats, the generator does; and who knows neither
     seed nor generator cannot predict it.
     """
+    if len(seed) < 16:
+        raise ValueError("seed: at least 16 bytes")
+    info = b"microlwm2m fresh" + boot.to_bytes(8, "big")
+    seed = bytes(seed)
+    calls = 0
 
-    def __init__(self, seed, boot, urandom):
-        if len(seed) < 16:
-            raise ValueError("seed: at least 16 bytes")
-        self._seed = bytes(seed)
-        self._info = b"microlwm2m fresh" + boot.to_bytes(8, "big")
-        self._urandom = urandom
-        self._calls = 0
+    # Not an object: in a board's heap a class takes more than what it holds.
+    def fresh(n):
+        nonlocal calls
+        from hkdf import hkdf
 
-    def __call__(self, n):
-        self._calls += 1
-        return hkdf(
-            self._seed + self._urandom(16), n, b"", self._info + self._calls.to_bytes(4, "big")
-        )
+        calls += 1
+        return hkdf(seed + urandom(16), n, b"", info + calls.to_bytes(4, "big"))
+
+    return fresh

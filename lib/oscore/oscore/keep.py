@@ -9,8 +9,8 @@ from .window import Window
 class Keeper:
     """Hands out sequence numbers, and keeps in flash what that takes.
 
-    persist: as Account has it, or None: nothing is kept. b1: whether the context in use
-    outlives a restart.
+    persist: as Account has it, or None. b1: whether the context in use outlives a restart. Under "b2" an
+    account has a Keeper only where there is something to keep: derive.keeper().
 
     The order of things under Appendix B.1, which Context's promise rests on:
     1. A bound is committed, then numbers below it are used. Never the other way round.
@@ -25,13 +25,15 @@ class Keeper:
 
     def __init__(self, persist, b1, limits):
         self._persist = persist
-        self._b1 = b1 and persist is not None
+        self.b1 = b1
         self._reserve_len = limits.reserve
         self._last = limits.sequence
         # Under "b2", what "b1" may have left in flash: it stays. Where that cannot be read
         # no number is left, or else "b1" would begin anew with what is written over it.
-        self._old = (None, limits.sequence + 1)
+        self.old = (None, limits.sequence + 1)
         self.show = False  # the peer needs a kid context in every request
+        # The ID Context that is not from Appendix B.2, and so is no secret of the peer's
+        self.fixed = None
         self.ctx = None  # the context that flash holds, which stays below its `reserved`
         self.dirty = False  # flash wants a commit
         self.late = 0  # reservations that a message had to wait for
@@ -39,8 +41,7 @@ class Keeper:
     def start(self, params):
         """The context that goes on, or None when Appendix B.2 has to make one."""
         persist = self._persist
-        if persist is None:
-            return None
+        self.fixed = params[6] if self.b1 else None
         try:
             saved = persist.load()
         except (ValueError, OSError):
@@ -48,12 +49,12 @@ class Keeper:
         id_context = params[6]
         begin = 0
         window = None
-        self._old = (None, 0)
+        self.old = (None, 0)
         if saved is not None:
             id_context, begin, window, self.show = saved
-            self._old = (id_context, begin)
+            self.old = (id_context, begin)
             begin += self._reserve_len
-        if not self._b1:
+        if not self.b1:
             return None
         ctx = Context(params, id_context)
         ctx.seq = ctx.sealed = ctx.reserved = begin
@@ -65,7 +66,9 @@ class Keeper:
         except OSError:
             window = None  # and numbers are had when a reservation succeeds
         if window is not None:
-            ctx.window = Window(params[7].window)
+            from .limits import bounds
+
+            ctx.window = Window(bounds(params).window)
             ctx.window.highest, bits = window
             ctx.window.bits = bits & ((1 << ctx.window.size) - 1)
         self.ctx = ctx
@@ -83,10 +86,14 @@ class Keeper:
             self._reserve(ctx)
         return ctx.next()
 
+    def shows(self, ctx):
+        """Whether requests under ctx carry its ID Context in any case."""
+        return self.show or ctx.id_context == self.fixed
+
     def replaced(self):
         """The context in use is another: from now on it is the one to keep."""
         self.ctx = None
-        self.dirty = self._b1
+        self.dirty = self.b1
 
     def learned(self):
         """The peer needs a kid context in every request."""
@@ -100,8 +107,8 @@ class Keeper:
         if persist is None:
             return False
         if self.dirty:
-            if not self._b1:
-                persist.commit(self._old[0], self._old[1], None, self.show)
+            if not self.b1:
+                persist.commit(self.old[0], self.old[1], None, self.show)
             elif ctx is not None:
                 end = ctx.reserved if ctx is self.ctx else ctx.seq + self._reserve_len
                 persist.commit(ctx.id_context, end, None, self.show)
@@ -120,7 +127,7 @@ class Keeper:
     def save(self, ctx):
         """Clean stop: keep numbers and window exactly. ctx must not be used afterwards,
         whatever this raises. Raises OSError."""
-        if self._b1 and ctx is not None:
+        if self.b1 and ctx is not None:
             window = ctx.window
             if window is not None:
                 bits = window.bits

@@ -6,11 +6,13 @@ _ID_CONTEXT_MIN = const(32)  # R2 || R1 of the servers in use comes to 24 bytes 
 _ID_CONTEXT_MAX = const(253)  # with its CBOR head it fits the one length byte of the option
 
 # COSE number, key, nonce and tag length in bytes: the AES-CCM algorithms with AES-128.
-_AEADS = (
-    (10, 16, 13, 8),  # AES-CCM-16-64-128, mandatory
-    (12, 16, 7, 8),  # AES-CCM-64-64-128
-    (30, 16, 13, 16),  # AES-CCM-16-128-128
-    (32, 16, 7, 16),  # AES-CCM-64-128-128
+_AEADS = const(
+    (
+        (10, 16, 13, 8),  # AES-CCM-16-64-128, mandatory
+        (12, 16, 7, 8),  # AES-CCM-64-64-128
+        (30, 16, 13, 16),  # AES-CCM-16-128-128
+        (32, 16, 7, 16),  # AES-CCM-64-128-128
+    )
 )
 
 
@@ -81,7 +83,8 @@ def validate(
     limits=None,
 ):
     """Check what an account is made from, and return it as the tuple that Context takes:
-    (secret, sender ID, recipient ID, salt, aead, hkdf, ID Context, limits).
+    (secret, sender ID, recipient ID, salt, aead, hkdf, ID Context, limits); hkdf and limits
+    are None where they are the default, which need not stay loaded then.
 
     aead: COSE number 10, 12, 30 or 32, 0 for the default (10); or one of your own as
         (number, key length, nonce length 7 to 13, tag length, make) where
@@ -92,14 +95,13 @@ def validate(
         the default; or a function hkdf(key_material, length, salt, info).
     Raises ValueError that names the argument (RFC 8613 section 3.2 and 3.3).
     """
-    if limits is None:
-        limits = Limits
-    secret = _octets("master_secret", master_secret, limits.master_secret)
+    bound = limits or Limits
+    secret = _octets("master_secret", master_secret, bound.master_secret)
     if not secret:
         raise ValueError("master_secret: empty")
-    salt = _octets("master_salt", b"" if master_salt is None else master_salt, limits.master_salt)
+    salt = _octets("master_salt", b"" if master_salt is None else master_salt, bound.master_salt)
     if id_context is not None:
-        id_context = _octets("id_context", id_context, limits.id_context)
+        id_context = _octets("id_context", id_context, bound.id_context)
     if isinstance(aead, tuple):
         if len(aead) != 5 or not 7 <= aead[2] <= 13 or not -0x10000 <= aead[0] <= 0xFFFF:
             raise ValueError("aead: number, key, nonce and tag length, make")
@@ -115,9 +117,14 @@ def validate(
     if not callable(hmac):
         if hmac not in (0, -10, 5, None):
             raise ValueError("hmac: %r is not known" % hmac)
-        from hkdf import hkdf as hmac
+        hmac = None
     sender = _octets("sender_id", sender_id, aead[2] - 6)
     recipient = _octets("recipient_id", recipient_id, aead[2] - 6)
     if sender == recipient:
         raise ValueError("recipient_id: equals sender_id")
     return secret, sender, recipient, salt, aead, hmac, id_context, limits
+
+
+def bounds(params):
+    """The limits in what validate() returned, or in None."""
+    return params and params[7] or Limits
