@@ -209,7 +209,7 @@ class Server:
         dirty = False
         for msg in requests(data, 4):
             try:
-                response = account.handle(msg, Responder())
+                response = account._serve(msg, account.peer, Responder())
                 assert 64 <= response.code < 192 and len(response.payload) <= 1024
                 m.encode(response)
                 assert not self.hidden(msg) and SECRET not in bytes(response.payload)
@@ -279,7 +279,7 @@ class Bootstrap:
         own = (begin[0][1], begin[21][1])
         for msg in requests(data, 6):
             try:
-                response = account.handle(msg, Responder())
+                response = account._serve(msg, account.peer, Responder())
                 assert 64 <= response.code < 192 and len(response.payload) <= 1024
                 m.encode(response)
             except m.Error as e:

@@ -55,7 +55,7 @@ def test_udp():
     a = UDP(local(0))
     b = UDP()
     equal(a.recvfrom(100), None)
-    equal((a.unsent, a.unread), (0, 0))
+    equal((a.unread, b.unread), (1, 0))
 
     async def main():
         # b says its port by sending.
@@ -79,8 +79,12 @@ def test_udp():
 def test_a_datagram_that_cannot_be_sent():
     udp = UDP()
     # To the broadcast address, which a socket has to ask for.
-    udp.sendto(b"x", resolve("255.255.255.255", 5683))
-    equal(udp.unsent, 1)
+    broadcast = resolve("255.255.255.255", 5683)
+    raises(OSError, udp.sendto, b"x", broadcast)
+    # An endpoint takes it for lost.
+    me = Endpoint(udp.sendto, os.urandom, None, None, Params())
+    me.request(Message(GET), broadcast, 0, None)
+    equal((me.counters.unsent, me.counters.errors), (1, 0))
     udp.close()
     raises(OSError, resolve, "no such host.invalid", 5683)
 

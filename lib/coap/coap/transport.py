@@ -4,7 +4,6 @@
 # Any object with sendto(data, peer), recvfrom(n), close() and a sock that can be polled can
 # take the place of UDP.
 
-import errno
 import socket
 import time
 
@@ -61,7 +60,8 @@ class UDP:
 
     local: address from resolve(), or None for any address and a port of the system's choice;
     family: socket.AF_INET or AF_INET6. Raises OSError.
-    unsent, unread: datagrams that could not be sent or received; each is like a lost one.
+    unread: how often there was nothing to receive, or instead the answer to something that we
+    sent, as ECONNREFUSED; each is like a lost datagram.
     """
 
     def __init__(self, local=None, family=socket.AF_INET):
@@ -70,25 +70,20 @@ class UDP:
         self.sock = socket.socket(family, socket.SOCK_DGRAM)
         self.sock.setblocking(False)
         self.sock.bind(local)
-        self.unsent = 0
         self.unread = 0
 
     def sendto(self, data, peer):
-        """Send a datagram. Where it cannot be sent (no route, buffers full, refused) it counts
-        as lost: retransmission is what helps."""
-        try:
-            self.sock.sendto(data, peer)
-        except OSError:
-            self.unsent += 1
+        """Send a datagram. OSError where it cannot be sent (no route, buffers full, refused):
+        to an Endpoint it is lost then, and retransmission is what helps."""
+        self.sock.sendto(data, peer)
 
     def recvfrom(self, n):
         """(data, peer) of a datagram of up to n bytes, or None when there is none."""
         try:
             return self.sock.recvfrom(n)
-        except OSError as e:
-            if e.errno != errno.EAGAIN:
-                # The answer to something that we sent, as ECONNREFUSED.
-                self.unread += 1
+        except OSError:
+            # Not looked at, or the frame were on the heap: see codec.py.
+            self.unread += 1
             return None
 
     def close(self):

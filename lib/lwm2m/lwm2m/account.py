@@ -5,20 +5,18 @@
 from coap.codec import Message, Error
 from .registration import Registration
 from .server import HIDDEN, DEFAULT_FORMAT
-from .session import Session, before, earlier
+from .session import Session, earlier
 
+_UNAUTHORIZED = const(0x81)
 _INTERNAL = const(0xA0)
 
 
 class Account(Session):
     """What the client keeps of one LwM2M server. server: the instance of /1."""
 
-    reports = None  # a Reporting, once the server observes something or writes attributes
-
     def __init__(self, client, security, server, hook):
         super().__init__(client, security, hook)
         self.server = server
-        self._generation = 0
         self.name = "server %d" % server.ssid
         self.machine = self.registration = Registration(
             client.endpoint, server, self._links, self.say
@@ -58,13 +56,6 @@ class Account(Session):
         super().detach()
         if self.reports:
             self.reports.clear()
-
-    def stirred(self, until, over):
-        if self.hook is not None and self.hook.generation != self._generation:
-            return True
-        if self.reports is not None and before(self.reports.wake, until):
-            return True
-        return Session.stirred(self, until, over)
 
     def poll(self, now):
         r = self.registration
@@ -117,7 +108,10 @@ class Account(Session):
         if self.server.bootstrap_on_failure is not False and self.client.bootstrap_server():
             self.client.bootstrap()
 
-    def handle(self, request, responder):
+    def _serve(self, request, peer, responder):
+        # As Session's, and handle() in one.
+        if peer != self.peer:
+            raise Error(_UNAUTHORIZED)
         return self.client.dispatcher.handle(request, self, responder, self.endpoint.now)
 
     # --- observations

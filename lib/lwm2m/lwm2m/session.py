@@ -49,10 +49,12 @@ class Session:
     machine, set by the subclass, knows which request is due: next(now), wake,
     asked, leaving, answered(now, response, error), failed(now, what, why). The subclass
     has reachable() too: whether the server counts on reaching us; and handle(request,
-    responder), which answers a request.
+    responder), which answers a request of that server, or a _serve() of its own.
     """
 
     machine = None
+    reports = None  # a Reporting, once the server observes something or writes attributes
+    _generation = 0  # of the hook's contexts, as poll() knows it
     # receive(data, peer, now): a datagram came in. It never raises. True where nothing came of
     # it but its answer. Set by attach().
 
@@ -111,7 +113,13 @@ class Session:
         """Whether poll() is needed before until, after what was received. over: what receive()
         returned, since a server's request is over with its answer; most are."""
         endpoint = self.endpoint
-        if endpoint is None or self._after or self._tend:
+        if (
+            endpoint is None
+            or self._after
+            or self._tend
+            or (self.hook is not None and self.hook.generation != self._generation)
+            or (self.reports is not None and before(self.reports.wake, until))
+        ):
             return True
         if not over:
             heard = endpoint.counters.responses + endpoint.counters.refused
