@@ -291,20 +291,28 @@ def bootrom():
     return path
 
 
+PICO_JS = ROOT / "tests" / "boards" / "pico"
+
+
+def emulator_is_there():
+    """Is rp2040js there, as tests/boards/pico/package-lock.json pins it?"""
+    stamp = OUT / "node" / ".installed"
+    lock = (PICO_JS / "package-lock.json").read_text()
+    return stamp.exists() and stamp.read_text() == lock
+
+
 def emulator():
-    """rp2040js from npm, as tests/boards/pico/package-lock.json pins it."""
-    source, folder = ROOT / "tests" / "boards" / "pico", OUT / "node"
-    lock = (source / "package-lock.json").read_text()
-    stamp = folder / ".installed"
-    if stamp.exists() and stamp.read_text() == lock:
+    """rp2040js from npm."""
+    if emulator_is_there():
         return
+    source, folder = PICO_JS, OUT / "node"
     folder.mkdir(parents=True, exist_ok=True)
     for file in ("package.json", "package-lock.json"):
         shutil.copy(source / file, folder / file)
     run(
         ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"], "npm", cwd=folder
     )
-    stamp.write_text(lock)
+    shutil.copy(source / "package-lock.json", folder / ".installed")
 
 
 # --- building ---
@@ -355,6 +363,18 @@ def inputs(board):
     files = [*(HERE / port).rglob("*"), *(ROOT / "lib").rglob("*.py")]
     files += [ROOT / "firmware" / "manifest.py", *(ROOT / "firmware" / "modules").rglob("*.py")]
     return hard, _hash(files, hard)
+
+
+def why_not(board):
+    """None, or why a board cannot be run as the checkout has it now."""
+    need = missing([board])
+    if need:
+        return missing_text(need).replace("\n", "; ")
+    if board == "PICO" and not emulator_is_there():
+        return "rp2040js is not there: make boards"
+    if not up_to_date(board):
+        return "%s is not built from what is here now: make boards" % board
+    return None
 
 
 def up_to_date(board):

@@ -202,9 +202,9 @@ class Pico(Board):
     def __init__(self, flash=None, jump=False):
         super().__init__("PICO")
         self.flash, self.jump = flash, jump
-        self.events = queue.Queue()
 
     def start(self):
+        self.events = queue.Queue()  # with none of a process before
         rom, uf2 = images.OUT / "PICO" / "bootrom.bin", images.image("PICO")
         main = Path(__file__).with_name("pico") / "main.mjs"
         command = ["node", str(main), "--uf2", str(uf2), "--rom", str(rom)]
@@ -217,20 +217,20 @@ class Pico(Board):
             env=dict(os.environ, MICROLWM2M_NODE=str(images.OUT / "node")),
         )  # fmt: skip
         running.add(self.process)
-        threading.Thread(target=self._read, args=(self.process.stdout,), daemon=True).start()
+        threading.Thread(target=self._read, args=(self.process.stdout, self.events), daemon=True).start()
         self.port = self.wait_for("listening")["port"]
 
-    def _read(self, stream):
+    def _read(self, stream, events):
         try:
             for line in stream:
                 event = json.loads(line)
                 if event["event"] == "fault":
                     self.faults.append(event["text"])
                 else:
-                    self.events.put(event)
+                    events.put(event)
         except ValueError:
             pass  # closed under us
-        self.events.put({"event": "gone"})
+        events.put({"event": "gone"})
 
     def wait_for(self, name, timeout=START_S, unless=None):
         """The next event of that name; those before it are dropped. None when unless() holds."""
@@ -364,14 +364,9 @@ def make(name, **kw):
 
 @functools.lru_cache(maxsize=None)
 def why_not(name):
-    need = images.missing([name])
-    if need:
-        return images.missing_text(need).replace("\n", "; ")
     if os.environ.get("MICROLWM2M_STALE") == "1" and images.image(name).exists():
         return None  # while one edits, against the image of before
-    if not images.up_to_date(name):
-        return "%s is not built from what is here now: make boards" % name
-    return None
+    return images.why_not(name)
 
 
 def need_board(name):
