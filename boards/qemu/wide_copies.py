@@ -11,16 +11,20 @@ _PLUS = " + 0x12345678 - 0x12345600 - 0x78"
 
 # Name of the copy: (source below lib/, line, the line with constants)
 COPIES = {
-    "wide_layout": ("aesccm/aesccm/__init__.py", "    mac[15] = n", "    mac[15] = n" + _PLUS),
+    "wide_layout": (
+        "aesccm/aesccm/__init__.py",
+        "        to[15] = c",
+        "        to[15] = c" + _PLUS,
+    ),
     "wide_finish": (
         "aesccm/aesccm/__init__.py",
-        "            tag[i] = mac[i] ^ key[i]",
-        "            tag[i] = (mac[i] ^ key[i])" + _PLUS,
+        "                    tag[i] = mac[i] ^ s0[i]",
+        "                    tag[i] = (mac[i] ^ s0[i])" + _PLUS,
     ),
     "wide_reveal": (
         "aesccm/aesccm/__init__.py",
-        "        d[0] = d[0] ^ k[0]",
-        "        d[0] = (d[0] ^ k[0])" + _PLUS,
+        "            o[0] = d[0] ^ ptr8(k)[0]",
+        "            o[0] = (d[0] ^ ptr8(k)[0])" + _PLUS,
     ),
     "wide_blocks": (
         "aesccm/aesccm/viper.py",

@@ -2,10 +2,12 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 3610, and RFC 5116 section 5.3; names and order as in `cryptography`'s AESCCM.
 #
-# One message costs one CBC call (the MAC), one ECB call (the key stream) and four or
-# five viper calls (layout and XOR). Nothing is allocated but, in encrypt() and
-# decrypt(), what they return. The work area is shared by all keys: do
-# not seal or open from two threads, or from a hard interrupt, at the same time.
+# A message costs one CBC call (the MAC), one ECB call (the key stream) and two viper calls
+# (layout, and all the rest); what exceeds the work area is done in pieces, as much for
+# each. Nothing is allocated but, in encrypt() and decrypt(), what they return: no function
+# on the way has more than 11 words of locals and stack, for which a frame would be taken
+# from the heap. The work area is shared by all keys: do not seal or open from two
+# threads, or from a hard interrupt, at the same time.
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -13,7 +15,6 @@ bytes = bytes
 
 _ECB = const(1)
 _CBC = const(2)
-_ZERO = bytes(16)
 _BYTES = (bytes, bytearray, memoryview)
 _TRY_NONCE = b"\x00\x00\x00\x03\x02\x01\x00\xa0\xa1\xa2\xa3\xa4\xa5"
 _TRY_SEALED = (
@@ -23,233 +24,247 @@ _TRY_SEALED = (
 # Bytes of a message's MAC input (B_0, associated data and payload, each padded to
 # blocks) that are worked on at once: 48 to 4080, a multiple of 16. Longer messages
 # go through in pieces of this size, at one more CBC and ECB call a piece. Set it
-# before the first AESCCM is made: twice this and 32 bytes are kept from then on.
+# before the first AESCCM is made: twice this and 64 bytes are kept from then on.
 CHUNK = 256
 
 # The work area:
-#    0  four words: CHUNK; offset of the MAC's last block; bytes of payload; tag length
-#   16  CHUNK bytes: the MAC's input, then its output, as CBC runs in place
+#    0  words: CHUNK; of this piece: where the MAC's last block is, bytes of payload, tag length
+#       if it is the last piece, else 0; of the message: bytes of payload, of these done with this
+#       piece, bytes of associated data done
+#   32  A_0
+#   48  CHUNK bytes: the MAC's input, then its output, as CBC runs in place
 #    .  16 + CHUNK bytes: counter blocks A_0 ..., then the key stream, as ECB does too
-_MAC = const(16)
+# What belongs to a key, `last`: the last block that came out of its CBC object; then two words: tag
+# length, and whether AES is viper itself
+_MAC = const(48)
+_LAST = const(16)
+_SEAL = const(0)
+_OPEN = const(1)
+_PUT_BACK = const(2)
+_WHY = ("data: too long for the nonce", "nonce: 7 to 13 bytes")
 
 _work = None
-_size = 0  # CHUNK as it was when the area was made
-_views = None  # _views[0][i], [1][i]: the first i blocks of MAC and key stream, made when needed
+_views = None  # of i blocks of the MAC; then, from CHUNK / 16 + 1 on, of the key stream
 
 
 class InvalidTag(Exception):
     """The tag does not fit key, nonce, associated data and cipher text."""
 
 
-# Lays out B_0, the associated data and n bytes of payload for the MAC, and the counter
-# blocks. form: tag length, B_0's flags and the nonce's length, 8 bits each. Returns the
-# MAC's blocks; 0 when they exceed the work area; -1 when the nonce's length is wrong.
+# Lays out what the next piece needs: for the MAC B_0, associated data and payload, and the
+# counter blocks. i: bytes of payload, for the first piece; -1 for one that goes on. s: last.
+# to: the payload. Returns the numbers of two views, key stream << 8 | MAC; -1 when the nonce's
+# length is wrong, -2 when the payload is too long for it.
+# A CBC object begins with a given block once, when it is made; then each call goes on from
+# the last block of the one before. So that block is kept, and taken off B_0 here: the MAC is as
+# if from a new object, which would cost an allocation of 300 bytes.
 # Words are copied where both sides are aligned (a Cortex-M0+ faults on others).
 @micropython.viper
-def _layout(work: ptr8, data: ptr8, aad: ptr8, nonce: ptr8, n: int, alen: int, form: int) -> int:
-    i = 0
-    nlen = form & 0xFF
-    if nlen < 7 or nlen > 13:
-        return 0 - 1
-    head = ptr32(work)
+def _layout(i: int, s: ptr8, to: ptr8, nonce, aad) -> int:
+    data = int(to)
+    head = ptr32(_work)
     size = head[0]
-    if alen > size or n > size:
-        return 0
-    p = 16
-    if alen:
-        p = (alen + 33) & 0x7FF0
-    end = (p + n + 15) & 0x7FF0
-    if end > size:
-        return 0
-    head[1] = end  # of the MAC's last block, from the work area's start: 16 more, 16 less
-    head[2] = n
-    head[3] = form >> 16
-    mac = ptr8(int(work) + 16)
-    ctr = ptr8(int(mac) + size)
-    # B_0 and A_0 differ in the flags and in the last bytes.
-    while i < nlen:
-        c = nonce[i]
-        i += 1
-        mac[i] = c
-        ctr[i] = c
-    while i < 15:
-        i += 1
-        mac[i] = 0
-        ctr[i] = 0
-    ctr[0] = 14 - nlen
-    mac[0] = ((form >> 8) & 0x38) | (14 - nlen)
-    mac[14] = mac[14] | (n >> 8)
-    mac[15] = n
-    if alen:
-        mac[0] = mac[0] | 0x40
-        mac[16] = alen >> 8
-        mac[17] = alen
-        to = ptr8(int(mac) + 18)
+    mac = int(head) + _MAC
+    last = ptr32(s)
+    to = ptr8(mac)
+    alen = 0
+    if aad:
+        alen = int(len(aad))
+    if i >= 0:
+        s = ptr8(nonce)
+        nlen = int(len(nonce))
+        if nlen < 7 or nlen > 13:
+            return -1
+        n = i
+        head[4] = n
+        head[5] = 0
+        head[6] = 0
+        head[8] = 14 - nlen
+        head[9] = 0
+        head[10] = 0
+        head[11] = 0
+        to = ptr8(int(head) + 33)
         i = 0
-        while i < alen:
-            to[i] = aad[i]
+        while i < nlen:
+            to[i] = s[i]
             i += 1
-        i += 18
-        while i < p:
-            mac[i] = 0
-            i += 1
-    i = 0
-    mac = ptr8(int(mac) + p)
-    if int(data) & 3 == 0:
-        d = ptr32(mac)
-        s = ptr32(data)
-        stop = int(s) + (n & 0x7FFC)
-        while int(s) < stop:
-            d[0] = s[0]
-            d = ptr32(int(d) + 4)
-            s = ptr32(int(s) + 4)
-        i = n & 0x7FFC
-    while i < n:
-        mac[i] = data[i]
-        i += 1
-    while i & 15:
-        mac[i] = 0
-        i += 1
-    # i is now n in whole blocks
-    c32 = ptr32(ctr)
-    d = ptr32(int(ctr) + i)
-    i = i >> 4
-    while i:
-        d[0] = c32[0]
-        d[1] = c32[1]
-        d[2] = c32[2]
-        d[3] = c32[3]
-        to = ptr8(d)
-        to[14] = to[14] | (i >> 8)
-        to[15] = i
-        d = ptr32(int(d) - 16)
-        i -= 1
-    return end >> 4
-
-
-# Takes or puts the key stream after S_0 from or on the payload, and appends the tag:
-# the MAC's last block under S_0. When opening, first compares the tag with the one
-# after the payload, in a time that does not depend on the bytes; when they differ,
-# returns that with out untouched.
-@micropython.viper
-def _finish(out: ptr8, data: ptr8, work: ptr8, opening: int) -> int:
-    i = 0
-    head = ptr32(work)
-    n = head[2]
-    tag_len = head[3]
-    mac = ptr8(int(work) + head[1])
-    key = ptr8(int(work) + 16 + head[0])
-    if opening:
-        x = 0
-        tag = ptr8(int(data) + n)
-        while i < tag_len:
-            x |= mac[i] ^ key[i] ^ tag[i]
-            i += 1
-        if x:
-            return x
-    else:
-        tag = ptr8(int(out) + n)
-        while i < tag_len:
-            tag[i] = mac[i] ^ key[i]
-            i += 1
-    i = 0
-    key = ptr8(int(key) + 16)
-    if (int(out) | int(data)) & 3 == 0:
-        o = ptr32(out)
-        d = ptr32(data)
-        k = ptr32(key)
-        stop = int(o) + (n & 0x7FFC)
-        while int(o) < stop:
-            o[0] = d[0] ^ k[0]
-            o = ptr32(int(o) + 4)
-            d = ptr32(int(d) + 4)
-            k = ptr32(int(k) + 4)
-        i = n & 0x7FFC
-    while i < n:
-        out[i] = data[i] ^ key[i]
-        i += 1
-    return 0
-
-
-# Takes the key stream off the cipher text that _layout put at the end of the MAC's
-# input, so that the MAC is known before any plain text leaves the work area.
-@micropython.viper
-def _reveal(work: ptr8):
-    i = 0
-    head = ptr32(work)
-    n = head[2]
-    d = ptr32(int(work) + 16 + head[1] - ((n + 15) & 0x7FF0))
-    k = ptr32(int(work) + 32 + head[0])
-    stop = int(d) + (n & 0x7FFC)
-    while int(d) < stop:
-        d[0] = d[0] ^ k[0]
-        d = ptr32(int(d) + 4)
-        k = ptr32(int(k) + 4)
-    d8 = ptr8(d)
-    k8 = ptr8(k)
-    n = n & 3
-    while i < n:
-        d8[i] = d8[i] ^ k8[i]
-        i += 1
-
-
-# A CBC object begins with a zero block once, when it is made; then each call goes on from
-# the last block of the one before. So that block is kept (after), and taken off B_0 again
-# (onto): the MAC is as if from a new object, which would cost an allocation of 300 bytes.
-@micropython.viper
-def _onto(work: ptr32, last: ptr32):
-    work[4] = work[4] ^ last[0]
-    work[5] = work[5] ^ last[1]
-    work[6] = work[6] ^ last[2]
-    work[7] = work[7] ^ last[3]
-
-
-@micropython.viper
-def _after(work: ptr32, last: ptr32):
-    mac = ptr32(int(work) + work[1])
-    last[0] = mac[0]
-    last[1] = mac[1]
-    last[2] = mac[2]
-    last[3] = mac[3]
-
-
-# For a piece of a long message: blocks counter blocks from A_first on, after A_0; and
-# what _finish reads.
-@micropython.viper
-def _counters(work: ptr8, a0: ptr8, first: int, n: int, last: int, tag_len: int):
-    i = 0
-    head = ptr32(work)
-    head[1] = last
-    head[2] = n
-    head[3] = tag_len
-    to = ptr8(int(work) + 16 + head[0])
-    while i < 16:
-        to[i] = a0[i]
-        i += 1
-    blocks = (n + 15) >> 4
-    while blocks:
+        # B_0 differs from A_0 in the flags and in the last bytes.
+        to = ptr8(mac)
+        ptr32(to)[0] = head[8] ^ last[0] ^ (last[4] - 2) << 2
+        ptr32(to)[1] = head[9] ^ last[1]
+        ptr32(to)[2] = head[10] ^ last[2]
+        ptr32(to)[3] = head[11] ^ last[3]
+        i = 16
+        while n:
+            i -= 1
+            to[i] = to[i] ^ n
+            n >>= 8
+        if i <= nlen:
+            return -2
+        if alen:
+            to[0] = to[0] ^ 0x40
+            if alen >= 0xFF00:
+                to[16] = 0xFF
+                to[17] = 0xFE
+                to[18] = alen >> 24
+                to[19] = alen >> 16
+                to = ptr8(int(to) + 4)
+            to[16] = alen >> 8
+            to[17] = alen
+            to = ptr8(int(to) + 2)
         to = ptr8(int(to) + 16)
-        i = 0
-        while i < 14:
-            to[i] = a0[i]
-            i += 1
-        to[15] = first
-        to[14] = first >> 8
-        if first > 0xFFFF:  # else these may be the nonce's last bytes
-            to[13] = first >> 16
-            to[12] = first >> 24
-        first += 1
-        blocks -= 1
+    # First what is left of the associated data, then of the payload, each padded to blocks
+    n = alen - head[6]
+    if n:
+        s = ptr8(int(ptr8(aad)) + head[6])
+    c = -1
+    while True:
+        i = mac + size - int(to)
+        if n > i:
+            n = i
+        if (int(s) | int(to)) & 3 == 0:
+            i = int(to) + (n & 0x7FFC)
+            stop = i + (n & 3)
+            while int(to) < i:
+                ptr32(to)[0] = ptr32(s)[0]
+                to = ptr8(int(to) + 4)
+                s = ptr8(int(s) + 4)
+            i = stop
+        else:
+            i = int(to) + n
+        while int(to) < i:
+            to[0] = s[0]
+            to = ptr8(int(to) + 1)
+            s = ptr8(int(s) + 1)
+        while int(to) & 15:
+            to[0] = 0
+            to = ptr8(int(to) + 1)
+        if c >= 0:
+            break
+        head[6] = head[6] + n
+        c = head[5]
+        n = head[4] - c
+        s = ptr8(data + c)
+    head[1] = int(to) - int(head) - 16
+    head[2] = n
+    head[5] = c + n
+    head[3] = 0
+    if c + n == head[4] and alen == head[6]:
+        head[3] = last[4]
+    n = (n + 15) >> 4
+    i = n
+    c = (c >> 4) + n
+    to = ptr8(mac + size + (n << 4))
+    s = ptr8(int(head) + 32)
+    while True:
+        ptr32(to)[0] = ptr32(s)[0]
+        ptr32(to)[1] = ptr32(s)[1]
+        ptr32(to)[2] = ptr32(s)[2]
+        ptr32(to)[3] = ptr32(s)[3]
+        if i == 0:
+            return ((size >> 4) + n + 1) << 8 | (head[1] - 32) >> 4
+        to[15] = c
+        to[14] = c >> 8
+        if c > 0xFFFF:  # else these may be the nonce's last bytes
+            to[13] = c >> 16
+            to[12] = c >> 24
+        to = ptr8(int(to) - 16)
+        c -= 1
+        i -= 1
 
 
+# Works on the piece that is laid out: encrypts the counter blocks and the MAC's input, takes or
+# puts the key stream after S_0 from or on the payload, d, into o, and appends the tag to the last
+# piece: the MAC's last block under S_0. Opening, it takes the key stream off the cipher text that
+# is laid out for the MAC before, so that the MAC is known before any plain text leaves the work
+# area, and compares the tag first, in a time that does not depend on the bytes; where it differs,
+# that piece is left untouched, and the pieces before become what there is to put back.
+# k: _SEAL, _OPEN or _PUT_BACK. i: what _layout said. Returns 0; 1 to 255 for a wrong tag; -1
+# (sealing) or -2 when this was not the last piece.
 @micropython.viper
-def _differ(a: ptr8, b: ptr8, n: int) -> int:
-    i = 0
-    x = 0
-    while i < n:
-        x |= a[i] ^ b[i]
-        i += 1
-    return x
+def _crypt(o: ptr8, d: ptr8, k: int, i: int, state) -> int:
+    work, last, views, lacking, chain, cipher, blocks, tables, key = state
+    head = ptr32(work)
+    if i < 0:
+        lacking(i)
+    own = ptr32(last)[5]
+    how = k
+    out = int(o)
+    data = int(d)
+    cbc = 0
+    v = i >> 8
+    ecb = (v - (head[0] >> 4)) << 13 | head[0] + _MAC
+    while True:
+        if own:
+            # All at once; but opening, the MAC's input is to be revealed between.
+            if cbc or how:
+                blocks(work, tables, key, cbc, ecb)
+                ecb = 0
+        else:
+            view = views[v]
+            if not view:
+                view = lacking(v)
+            cipher.encrypt(view, view)
+        n = head[2]
+        mac = ptr8(int(head) + head[1])
+        s0 = ptr8(int(head) + _MAC + head[0])
+        if cbc:
+            ptr32(last)[0] = ptr32(mac)[0]
+            ptr32(last)[1] = ptr32(mac)[1]
+            ptr32(last)[2] = ptr32(mac)[2]
+            ptr32(last)[3] = ptr32(mac)[3]
+            if own == 0:
+                chain[0] = cipher
+            tag_len = head[3]
+            i = head[5] - n
+            o = ptr8(out + i)
+            d = ptr8(data + i)
+            i = 0
+            if how == _OPEN:
+                x = 0
+                tag = ptr8(int(d) + n)
+                while i < tag_len:
+                    x |= mac[i] ^ s0[i] ^ tag[i]
+                    i += 1
+                if x:
+                    head[4] = head[5] - n
+                    head[5] = 0
+                    return x
+            elif how == _SEAL:
+                tag = ptr8(int(o) + n)
+                while i < tag_len:
+                    tag[i] = mac[i] ^ s0[i]
+                    i += 1
+        else:
+            o = ptr8(int(mac) + 16 - ((n + 15) & 0x7FF0))
+            d = o
+            if how == _SEAL:
+                n = 0
+        k = int(s0) + 16
+        n += int(o)
+        if (int(o) | int(d)) & 3 == 0:
+            while int(o) < n - 3:
+                ptr32(o)[0] = ptr32(d)[0] ^ ptr32(k)[0]
+                o = ptr8(int(o) + 4)
+                d = ptr8(int(d) + 4)
+                k += 4
+        while int(o) < n:
+            o[0] = d[0] ^ ptr8(k)[0]
+            o = ptr8(int(o) + 1)
+            d = ptr8(int(d) + 1)
+            k += 1
+        if cbc:
+            if tag_len:
+                return 0
+            return -1 - how
+        v = i & 0xFF
+        cbc = v << 13 | _MAC
+        if own == 0:
+            cipher = chain[0]
+            # Whatever breaks off what follows, nothing goes on from there.
+            chain[0] = None
+            if not cipher:
+                cipher = lacking(None)
 
 
 def equal(a, b):
@@ -259,17 +274,23 @@ def equal(a, b):
     """
     if not (isinstance(a, _BYTES) and isinstance(b, _BYTES)):
         raise TypeError("bytes")
-    return len(a) == len(b) and _differ(a, b, len(a)) == 0
+    n = len(a)
+    if n != len(b):
+        return False
+    i = x = 0
+    while i < n:
+        x |= a[i] ^ b[i]
+        i += 1
+    return x == 0
 
 
 def _work_area(aes):
-    global _work, _size, _views
+    global _work, _views
     if not 48 <= CHUNK <= 4080 or CHUNK & 15:
         raise ValueError("CHUNK: 48 to 4080, a multiple of 16")
-    _size = CHUNK
-    _work = bytearray(32 + 2 * CHUNK)
-    _work[0:4] = bytes((CHUNK & 255, CHUNK >> 8, 0, 0))  # every port is little-endian
-    _views = ([None] * (CHUNK // 16 + 1), [None] * (CHUNK // 16 + 2))
+    _work = bytearray(64 + 2 * CHUNK)
+    _work[0:2] = bytes((CHUNK & 255, CHUNK >> 8))  # every port is little-endian
+    _views = [None] * (CHUNK // 8 + 2)
     # RFC 3610, packet vector 1. A wrong compiler, or frozen code that the linker put at an
     # address where it reads wrong constants, must not go unseen.
     try:
@@ -283,112 +304,24 @@ def _work_area(aes):
     raise RuntimeError("aesccm: results are wrong; how was it compiled?")
 
 
-def _view(which, blocks):
-    start = _MAC + _size if which else _MAC
-    v = _views[which][blocks] = memoryview(_work)[start : start + (blocks << 4)]
-    return v
-
-
-# The two below conduct a message. In viper since a bytecode function with that many
-# locals would have its frame allocated on the heap, once a message.
-# length: of what is in data, worked on in place; -1 for all of data, into new bytes.
-@micropython.viper
-def _seal(state, nonce, data, aad, length: int):
-    work = state[5]
-    tag_len = int(state[0])
-    out = data
-    n = length
-    if length < 0:
-        # Filled by viper below, before anyone else sees it: no copy is made.
-        out = bytes(int(len(data)) + tag_len)
-        n = int(len(data))
-    if not aad:
-        aad = b""
-    i = int(_layout(work, data, aad, nonce, n, len(aad), int(state[1]) + int(len(nonce))))
-    m = (n + 31) >> 4
-    if i > 0:
-        t = state[8]
-        if t:
-            state[9](t, t, t, state[10], work, _MAC, i, state[11], m)
-        else:
-            v = state[6][i]
-            if not v:
-                v = _view(0, i)
-            chain = state[9]
-            cbc = chain[0]
-            # Whatever breaks off what follows, nothing goes on from there.
-            chain[0] = None
-            if cbc:
-                _onto(work, state[10])
-            else:
-                cbc = state[2](state[3], _CBC, _ZERO)
-            cbc.encrypt(v, v)
-            _after(work, state[10])
-            chain[0] = cbc
-            v = state[7][m]
-            if not v:
-                v = _view(1, m)
-            state[4].encrypt(v, v)
-        _finish(out, data, work, 0)
-    else:
-        if i:
-            raise ValueError("nonce: 7 to 13 bytes")
-        _long(state, nonce, data, n, aad, out, 0)
-    return out
-
-
-@micropython.viper
-def _open(state, nonce, data, aad, length: int):
-    work = state[5]
-    out = data
-    n = length
-    if length < 0:
-        n = int(len(data))
-    n -= int(state[0])
-    if n < 0:
+# What is left after the first piece; how: what _crypt said of that.
+def _go_on(self, data, out, aad, how):
+    if how > 0:
         raise InvalidTag
-    if length < 0:
-        out = bytes(n)
-    if not aad:
-        aad = b""
-    i = int(_layout(work, data, aad, nonce, n, len(aad), int(state[1]) + int(len(nonce))))
-    m = (n + 31) >> 4
-    if i > 0:
-        t = state[8]
-        if t:
-            state[9](t, t, t, state[10], work, _MAC, 0, state[11], m)
-            _reveal(work)
-            state[9](t, t, t, state[10], work, _MAC, i, 0, 0)
-        else:
-            v = state[7][m]
-            if not v:
-                v = _view(1, m)
-            state[4].encrypt(v, v)
-            _reveal(work)
-            v = state[6][i]
-            if not v:
-                v = _view(0, i)
-            chain = state[9]
-            cbc = chain[0]
-            chain[0] = None
-            if cbc:
-                _onto(work, state[10])
-            else:
-                cbc = state[2](state[3], _CBC, _ZERO)
-            cbc.encrypt(v, v)
-            _after(work, state[10])
-            chain[0] = cbc
-        i = int(_finish(out, data, work, 1))
-    else:
-        if i:
-            raise ValueError("nonce: 7 to 13 bytes")
-        i = int(_long(state, nonce, data, n, aad, out, 1))
-        if i:
-            if out is data:
-                _long(state, nonce, data, n, aad, out, 2)
-    if i:
-        raise InvalidTag
-    return out
+    how = -1 - how
+    while True:
+        i = _layout(-1, self._last, data, b"", aad)
+        if not i & 0xFF:
+            raise InvalidTag  # and nothing to put back
+        x = _crypt(out, data, how, i, self._state)
+        if x == 0:
+            if how == _PUT_BACK:
+                raise InvalidTag
+            return
+        if x > 0:
+            if out is not data:
+                raise InvalidTag
+            how = _PUT_BACK
 
 
 class AESCCM:
@@ -415,28 +348,49 @@ class AESCCM:
                 from . import viper as aes
         if _work is None:
             _work_area(aes)
-        key = bytearray(key)  # a copy, which wipe() can overwrite
-        form = tag_length << 16 | (tag_length - 2) << 10
         ecb = aes.aes(key, _ECB)
-        self._state = (tag_length, form, aes.aes, key, ecb, _work) + _views
-        # AES that is viper itself takes both areas in one call.
+        self._aes = aes.aes
+        self._tag_len = tag_length
+        self._last = bytearray(_LAST + 8)
+        self._last[_LAST] = tag_length
+        self._chain = [None]  # or a CBC object
+        self._state = (_work, self._last, _views, self._lacking, self._chain, ecb)
         if hasattr(aes, "crypt_blocks"):
-            self._state += (aes.tables(), aes.crypt_blocks, ecb.key, _MAC + _size)
+            # AES that is viper itself needs no objects.
+            self._key = ecb.key
+            self._last[_LAST + 4] = 1
+            self._state += (aes.crypt_blocks, aes.tables(), ecb.key)
         else:
-            # None, or a CBC object and the last block that came out of it
-            self._state += (None, [None], bytearray(16))
+            self._key = bytearray(key)  # a copy, which wipe() can overwrite
+            self._state += (None, None, None)
+
+    # What _crypt has not got: a view of the work area, or (None) a CBC object. Below 0 that is what
+    # _layout refused.
+    def _lacking(self, i):
+        if i is None:
+            return self._aes(self._key, _CBC, self._last[:_LAST])
+        if i < 0:
+            raise ValueError(_WHY[i])
+        blocks = len(_views) // 2 - 1
+        start = _MAC
+        n = i
+        if i > blocks:
+            start += blocks << 4
+            n -= blocks
+        _views[i] = v = memoryview(_work)[start : start + (n << 4)]
+        return v
 
     def wipe(self):
         """Overwrite the key; the object is of no use afterwards.
 
         What cryptolib keeps of it is out of reach until its memory is used again.
         """
-        for area in (self._state[3], getattr(self._state[4], "key", b"")):
+        self._chain[0] = None  # made from the key too
+        for area in (self._key, self._last):
             for i in range(len(area)):
                 area[i] = 0
-        if not self._state[8]:
-            self._state[9][0] = None  # made from the key too
-            self._state[10][:] = _ZERO
+
+    # In these `nonce` is reused, for the sake of the frame.
 
     def encrypt(self, nonce, data, associated_data):
         """Seal data; returns the cipher text followed by the tag, as bytes.
@@ -446,7 +400,13 @@ class AESCCM:
         data, associated_data: bytes, bytearray or memoryview; associated_data may
         be None. Raises ValueError with the argument's name.
         """
-        return _seal(self._state, nonce, data, associated_data, -1)
+        nonce = _layout(len(data), self._last, data, nonce, associated_data)
+        # Filled by viper, before anyone else sees it: no copy is made.
+        out = bytes(len(data) + self._tag_len)
+        nonce = _crypt(out, data, _SEAL, nonce, self._state)
+        if nonce:
+            _go_on(self, data, out, associated_data, nonce)
+        return out
 
     def encrypt_into(self, nonce, buf, length, associated_data):
         """Seal buf[0:length] in place; returns the new length, length + tag_length.
@@ -454,12 +414,14 @@ class AESCCM:
         buf: bytearray or writable memoryview of at least that length; it must not
         overlap associated_data. Otherwise as encrypt().
         """
-        # No further name, or the frame is on the heap.
-        if length < 0 or len(buf) < length + self._state[0]:
+        if length < 0 or len(buf) < length + self._tag_len:
             raise ValueError("length: buf is too short")
         buf[length] = 0  # TypeError when buf cannot be written: viper would not ask
-        _seal(self._state, nonce, buf, associated_data, length)
-        return length + self._state[0]
+        nonce = _layout(length, self._last, buf, nonce, associated_data)
+        nonce = _crypt(buf, buf, _SEAL, nonce, self._state)
+        if nonce:
+            _go_on(self, buf, buf, associated_data, nonce)
+        return length + self._tag_len
 
     def decrypt(self, nonce, data, associated_data):
         """Open data, a cipher text followed by its tag; returns the plain text, as bytes.
@@ -467,7 +429,15 @@ class AESCCM:
         Arguments as for encrypt(). Raises InvalidTag when anything was changed or
         data is too short to hold a tag, ValueError with the argument's name.
         """
-        return _open(self._state, nonce, data, associated_data, -1)
+        out = len(data) - self._tag_len
+        if out < 0:
+            raise InvalidTag
+        nonce = _layout(out, self._last, data, nonce, associated_data)
+        out = bytes(out)
+        nonce = _crypt(out, data, _OPEN, nonce, self._state)
+        if nonce:
+            _go_on(self, data, out, associated_data, nonce)
+        return out
 
     def decrypt_into(self, nonce, buf, length, associated_data):
         """Open buf[0:length] in place; returns the length of the plain text in buf.
@@ -477,88 +447,12 @@ class AESCCM:
         """
         if length < 0 or len(buf) < length:
             raise ValueError("length: buf is too short")
-        if length:
-            buf[0] = buf[0]  # TypeError when buf cannot be written
-        _open(self._state, nonce, buf, associated_data, length)
-        return length - self._state[0]
-
-
-# A message larger than the work area, piece by piece: seals it (how 0); opens it (1),
-# returning 0 when the tag is right; or puts the key stream back on (2).
-def _long(state, nonce, data, n, aad, out, how):
-    tag_len, form, aes, key, ecb, work, _, streams = state[:8]
-    nlen = len(nonce)
-    if n >> 8 * (15 - nlen):
-        raise ValueError("data: too long for the nonce")
-    _layout(work, b"", b"", nonce, 0, 0, form + nlen)
-    a0 = bytes(_view(1, 1))
-    i = _MAC + 15
-    left = n
-    while left:
-        work[i] = left & 0xFF
-        left >>= 8
-        i -= 1
-    cbc = aes(key, _CBC, _ZERO)
-    last = _feed_aad(cbc, aad)
-    data = memoryview(data)
-    text = memoryview(out) if how else data
-    out = memoryview(out)
-    pos = 0
-    while True:
-        left = min(n - pos, _size)
-        if left and not how:
-            last = _feed(cbc, 0, text[pos : pos + left])
-        _counters(work, a0, (pos >> 4) + 1, left, last, 0)
-        i = (left + 31) >> 4
-        v = streams[i] or _view(1, i)
-        ecb.encrypt(v, v)
-        _finish(out[pos:], data[pos:], work, 0)
-        if left and how:
-            last = _feed(cbc, 0, text[pos : pos + left])
-        pos += left
-        if pos == n:
-            break
-    if how == 2:
-        return 0
-    # Now for the tag alone, under S_0.
-    _counters(work, a0, 0, 0, last, tag_len)
-    v = streams[1] or _view(1, 1)
-    ecb.encrypt(v, v)
-    return _finish(out[n:], data[n:], work, how)
-
-
-def _feed_aad(cbc, aad):
-    n = len(aad)
-    work = _work
-    if not n:
-        return _feed(cbc, 16, b"")
-    work[_MAC] |= 0x40
-    if n < 0xFF00:
-        work[_MAC + 16] = n >> 8
-        work[_MAC + 17] = n & 0xFF
-        p = 18
-    else:
-        work[_MAC + 16] = 0xFF
-        work[_MAC + 17] = 0xFE
-        for i in range(4):
-            work[_MAC + 18 + i] = n >> 8 * (3 - i) & 0xFF
-        p = 22
-    aad = memoryview(aad)
-    last = _feed(cbc, p, aad[: _size - p])
-    for i in range(_size - p, n, _size):
-        last = _feed(cbc, 0, aad[i : i + _size])
-    return last
-
-
-# Puts a piece into the MAC, after the first p bytes of its area. Returns the offset
-# of the last block.
-def _feed(cbc, p, piece):
-    work = _work
-    end = p + len(piece)
-    work[_MAC + p : _MAC + end] = piece
-    while end & 15:
-        work[_MAC + end] = 0
-        end += 1
-    v = _views[0][end >> 4] or _view(0, end >> 4)
-    cbc.encrypt(v, v)
-    return end
+        length -= self._tag_len
+        if length < 0:
+            raise InvalidTag
+        buf[0] = buf[0]  # TypeError when buf cannot be written
+        nonce = _layout(length, self._last, buf, nonce, associated_data)
+        nonce = _crypt(buf, buf, _OPEN, nonce, self._state)
+        if nonce:
+            _go_on(self, buf, buf, associated_data, nonce)
+        return length

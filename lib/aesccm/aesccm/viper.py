@@ -17,21 +17,25 @@ _KEY_LEN = const(192)
 _tables = None
 
 
-# Encrypts blocks in place: n in CBC mode at data + at, then m in ECB mode at data + ecb.
-# t: the tables. key: as _expand makes it. data + at must be aligned to words.
-# Called with s and d as t: the first three arguments live in registers, and these are
-# the current state, as bytes, and the next one, as words.
+# Encrypts blocks in place: first some in CBC mode, then some in ECB mode, each n << 13 | where they
+# begin in s. t: the tables, d: a key as _expand makes it; what comes out of CBC last is kept there.
+# Returns 0; or 1, with nothing done, when s is not aligned to words.
+# The first three arguments live in registers, and these become the current state, as bytes,
+# and the next one, as words.
 @micropython.viper
-def crypt_blocks(
-    s: ptr8, t: ptr32, d: ptr32, key: ptr32, data: ptr8, at: int, n: int, ecb: int, m: int
-):
+def crypt_blocks(s: ptr8, t: ptr32, d: ptr32, cbc: int, ecb: int) -> int:
+    if int(s) & 3:
+        return 1
+    data = int(s)
+    key = int(d)
     s = ptr8(int(t) + _STATE)
     d = ptr32(int(t) + _STATE + 16)
     sbox = ptr8(int(t) + _SBOX)
-    p = ptr32(int(data) + at)
-    prev = ptr32(int(key) + _IV)
-    cbc = 1
+    prev = ptr32(key + _IV)
+    chain = 1
     while True:
+        p = ptr32(data + (cbc & 0x1FFF))
+        n = cbc >> 13
         while n:
             k = ptr32(key)
             x = ptr32(s)
@@ -72,21 +76,20 @@ def crypt_blocks(
             p[1] = d[1] ^ k[5]
             p[2] = d[2] ^ k[6]
             p[3] = d[3] ^ k[7]
-            if cbc:
+            if chain:
                 prev = ptr32(p)
             p = ptr32(int(p) + 16)
             n -= 1
-        if cbc == 0:
-            break
-        cbc = 0
-        n = m
-        p = ptr32(int(data) + ecb)
+        if chain == 0:
+            return 0
+        k = ptr32(key + _IV)
+        k[0] = prev[0]
+        k[1] = prev[1]
+        k[2] = prev[2]
+        k[3] = prev[3]
+        chain = 0
+        cbc = ecb
         prev = ptr32(int(t) + _STATE + 32)
-
-
-@micropython.viper
-def _misaligned(buf: ptr8) -> int:
-    return int(buf) & 3
 
 
 # The tables, made and tried out when first needed.
@@ -111,8 +114,9 @@ def tables():
         _fill(t, 0, 0x63)
         # FIPS 197 appendix C.1, in both modes: a wrong compiler, or frozen code that the
         # linker put at an address where it reads wrong constants, must not go unseen.
+        key = _expand(t, bytes(range(16)))
         buf = bytearray(unhexlify("00112233445566778899aabbccddeeff" * 2))
-        crypt_blocks(t, t, t, _expand(t, bytes(range(16))), buf, 0, 1, 16, 1)
+        crypt_blocks(buf, t, key, 1 << 13, 1 << 13 | 16)
         if buf != unhexlify("69c4e0d86a7b0430d8cdb78070b4c55a" * 2):
             raise RuntimeError("aesccm.viper: AES is wrong; how was it compiled?")
         _tables = t
@@ -159,8 +163,9 @@ class aes:
             raise ValueError("key")
         if mode not in (1, 2) or (mode == 2) != (iv is not None):
             raise ValueError("mode")
-        self._cbc = mode == 2
-        self.key = _expand(tables(), key)
+        self._cbc = mode - 1
+        self._tables = tables()
+        self.key = _expand(self._tables, key)
         if iv is not None:
             if len(iv) != 16:
                 raise ValueError("iv")
@@ -172,23 +177,16 @@ class aes:
         n = len(data)
         if n & 15:
             raise ValueError("data: whole blocks")
-        # The kernel writes words.
-        buf = out
-        if out is None or _misaligned(out):
+        # Blocks in CBC mode, and in ECB mode
+        cbc = n << 9 if self._cbc else 0
+        ecb = (n << 9) - cbc
+        if out is not data or crypt_blocks(data, self._tables, self.key, cbc, ecb):
+            # The kernel writes words, in place.
             buf = bytearray(data)
-        elif len(out) < n:
-            raise ValueError("out: too short")
-        elif out is not data:
-            buf[:n] = data
-        t = _tables
-        if self._cbc:
-            crypt_blocks(t, t, t, self.key, buf, 0, n >> 4, 0, 0)
-            if n:
-                self.key[_IV:] = buf[n - 16 : n]
-        else:
-            crypt_blocks(t, t, t, self.key, buf, 0, 0, 0, n >> 4)
-        if out is None:
-            return bytes(buf)
-        if buf is not out:
+            crypt_blocks(buf, self._tables, self.key, cbc, ecb)
+            if out is None:
+                return bytes(buf)
+            if len(out) < n:
+                raise ValueError("out: too short")
             out[:n] = buf
         return out
