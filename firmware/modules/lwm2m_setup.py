@@ -117,7 +117,12 @@ def _check_account(account, where, objects, ssids, linked):
     else:
         _need(account.get(_MODE) == _NOSEC, where + "coap:// goes with security mode 3 (NoSec)")
     ssid = None
-    if not account.get(_BOOTSTRAP):
+    if account.get(_BOOTSTRAP):
+        try:
+            __import__("lwm2m.bootstrap")
+        except ImportError:
+            raise ValueError(where + "this firmware has no bootstrap")
+    else:
         ssid = account.get(_SSID)
         _need(_in(ssid, 1, 65534), where + "short server ID must be 1 to 65534")
         served = [

@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from modules import OUT, compiled, sources
+from modules import OUT, ROOT, compiled, sources
 
 RECORD = Path(__file__).with_name("size.json")
 ARCHS = ("armv6m", "armv7m", "xtensawin", "rv32imc")
@@ -27,33 +27,17 @@ PROFILES = dict(NUMBERS, **GOALS)
 GROWTH = (1.05, 96)
 GROWTH_OF_PROFILE = 1.01
 
-# The minimal profile: factory bootstrap, one server, the formats made of CBOR, observe, on a
-# port with cryptolib and hashlib. It is all of lib/ without these.
-NOT_MINIMAL = {
-    "aesccm/viper.py",
-    "hkdf/viper.py",
-    "coap/aio.py",
-    "coap/dtls.py",
-    "coap/message.py",
-    "coap/outer.py",
-    "coap/ping.py",
-    "flashstore/nvs.py",
-    "lwm2m/bootstrap.py",
-    "lwm2m/formats/oma_json.py",
-    "lwm2m/formats/opaque.py",
-    "lwm2m/formats/senml_json.py",
-    "lwm2m/formats/text.py",
-    "lwm2m/formats/tlv.py",
-    "lwm2m/objects/temperature.py",
-    "lwm2m/types.py",
-    "oscore/contexts.py",
-    "oscore/proxy.py",
-    "oscore/record.py",
-}
+
+def left_out():
+    """What firmware/manifest_minimal.py leaves out of lib/."""
+    for node in ast.parse((ROOT / "firmware" / "manifest_minimal.py").read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == "LEFT_OUT":
+            return ast.literal_eval(node.value)
+    raise SystemExit("size: firmware/manifest_minimal.py has no LEFT_OUT")
 
 
 def minimal():
-    return [path for path in sources() if path not in NOT_MINIMAL]
+    return [path for path in sources() if path not in left_out()]
 
 
 def flash():
@@ -141,7 +125,9 @@ def _parse(out):
 
 def ram_unix():
     """{module: bytes} on the unix port, from .mpy: code and objects of 64 bits."""
-    interpreter = os.environ.get("MICROPYTHON") or str(Path(sys.executable).with_name("micropython"))
+    interpreter = os.environ.get("MICROPYTHON") or str(
+        Path(sys.executable).with_name("micropython")
+    )
     code = _MEASURE + "".join("measure(%r)\n" % name for _, name in order())
     done = subprocess.run(
         [interpreter, "-X", "heapsize=1M", "-c", code], capture_output=True, text=True,
@@ -180,13 +166,19 @@ def _change(now, before):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--update", action="store_true", help="write what is measured to size.json")
+    parser.add_argument(
+        "--update", action="store_true", help="write what is measured to size.json"
+    )
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     old = json.loads(RECORD.read_text()) if RECORD.exists() else {"modules": {}}
     sizes, unix, m3 = flash(), ram_unix(), ram_m3()
     failed = []
-    print("%-28s" % "bytes of .mpy" + "%19s" * len(ARCHS) % ARCHS + "%16s%16s" % ("RAM, M3", "RAM, unix"))
+    print(
+        "%-28s" % "bytes of .mpy"
+        + "%19s" * len(ARCHS) % ARCHS
+        + "%16s%16s" % ("RAM, M3", "RAM, unix")
+    )
     record = {}
     for path in sorted(sizes):
         before = old["modules"].get(path, {})

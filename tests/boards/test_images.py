@@ -2,7 +2,9 @@
 # at least read.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
+import ast
 import os
+import re
 import subprocess
 import sys
 
@@ -81,8 +83,8 @@ def test_esp32_partitions():
     assert dict((p[0], p[2]) for p in partitions())["otadata"] == "ota"
 
 
-@pytest.mark.parametrize("board", ["rp2/RPI_PICO_W", "rp2/RPI_PICO_PPP", "esp32/ESP32_GENERIC"])
-def test_manifest_freezes_all_of_the_firmware(board, tmp_path):
+def frozen_by(manifest, tmp_path):
+    """Paths in the firmware of what a manifest freezes, by MicroPython's own reader of it."""
     tree = images.OUT / "src" / images.MICROPYTHON
     if not (tree / "tools" / "manifestfile.py").exists():
         skip("no MicroPython sources: make boards")
@@ -97,20 +99,37 @@ def test_manifest_freezes_all_of_the_firmware(board, tmp_path):
         "f.execute(%r)\n"
         "print(*(file.target_path for file in f.files()))"
     )
-    folder = ROOT / "boards" / board
-    paths = (tree / "tools", tree, tree / "lib" / "micropython-lib", tmp_path, folder)
+    paths = (tree / "tools", tree, tree / "lib" / "micropython-lib", tmp_path, manifest.parent)
     done = subprocess.run(
-        [sys.executable, "-c", script % (*map(str, paths), str(folder / "manifest.py"))],
+        [sys.executable, "-c", script % (*map(str, paths), str(manifest))],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    frozen = done.stdout.split()
+    return done.stdout.split()
+
+
+def firmware():
+    """Paths in the firmware of all that there is to freeze."""
+    found = {file.name for file in (ROOT / "firmware" / "modules").glob("*.py")}
     for package in PACKAGES:
         source = ROOT / "lib" / package / package
-        for file in source.rglob("*.py"):
-            assert file.relative_to(source.parent).as_posix() in frozen
-    for file in (ROOT / "firmware" / "modules").glob("*.py"):
-        assert file.name in frozen
+        found.update(file.relative_to(source.parent).as_posix() for file in source.rglob("*.py"))
+    return found
+
+
+@pytest.mark.parametrize("board", ["rp2/RPI_PICO_W", "rp2/RPI_PICO_PPP", "esp32/ESP32_GENERIC"])
+def test_manifest_freezes_all_of_the_firmware(board, tmp_path):
+    frozen = frozen_by(ROOT / "boards" / board / "manifest.py", tmp_path)
+    assert firmware() <= set(frozen)
+
+
+def test_minimal_manifest_freezes_all_but_what_it_names(tmp_path):
+    manifest = ROOT / "firmware" / "manifest_minimal.py"
+    text = manifest.read_text()
+    named = ast.literal_eval(re.search(r"LEFT_OUT = (\(.*?\n\))", text, re.S).group(1))
+    assert set(named) < firmware()
+    frozen = frozen_by(manifest, tmp_path)
+    assert sorted(frozen) == sorted(firmware() - set(named))
 
 
 # For the ESP32 there is no toolchain and no emulator here: what can be seen is that all of its frozen

@@ -29,10 +29,14 @@ loaded = {}
 
 
 def get(ct):
-    """The module of a content format, or None. ct: CoAP content-format number."""
+    """The module of a content format, or None, also where the firmware has it not. ct: CoAP
+    content-format number."""
     module = loaded.get(ct)
     if module is None and ct in _NUMBERS:
-        module = __import__(_MODULES[_NUMBERS.index(ct)], globals(), None, ("decode",), 1)
+        try:
+            module = __import__(_MODULES[_NUMBERS.index(ct)], globals(), None, ("decode",), 1)
+        except ImportError:
+            return None
         loaded[ct] = module
         module.OPTION = (_CONTENT_FORMAT, uint_bytes(ct))
     return module

@@ -1,0 +1,46 @@
+# The minimal profile, in place of manifest.py: factory bootstrap, servers over OSCORE, the formats
+# made of CBOR, observe; for a port with cryptolib and hashlib.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+#
+# A request for a format that is left out is answered 4.06 or 4.15, and provisioning refuses
+# coaps:// and --bootstrap. Leave out less where the product needs it: the list is all there is to it.
+
+import os
+
+LEFT_OUT = (
+    "aesccm/viper.py",
+    "coap/aio.py",
+    "coap/dtls.py",
+    "coap/message.py",
+    "coap/outer.py",
+    "coap/ping.py",
+    "flashstore/nvs.py",
+    "hkdf/viper.py",
+    "lwm2m/bootstrap.py",
+    "lwm2m/formats/oma_json.py",
+    "lwm2m/formats/opaque.py",
+    "lwm2m/formats/senml_json.py",
+    "lwm2m/formats/text.py",
+    "lwm2m/formats/tlv.py",
+    "oscore/contexts.py",
+    "oscore/proxy.py",
+)
+
+for _name in ("cbor", "aesccm", "hkdf", "coap", "oscore", "flashstore", "lwm2m"):
+    _root = "../lib/%s/%s" % (_name, _name)
+    _files = [
+        os.path.relpath(os.path.join(folder, file), _root)
+        for folder, _, files in sorted(os.walk(_root))
+        for file in sorted(files)
+        if file.endswith(".py")
+    ]
+    package(
+        _name,
+        files=[file for file in _files if "%s/%s" % (_name, file) not in LEFT_OUT],
+        base_path="../lib/" + _name,
+        opt=3,
+    )
+
+# Your lwm2m_product.py may take the place of this one.
+for _name in ("product", "app", "flash", "restart", "setup"):
+    module("lwm2m_%s.py" % _name, base_path="modules", opt=3)

@@ -1,0 +1,123 @@
+# The minimal profile: a device that has nothing of what firmware/manifest_minimal.py leaves out.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+
+import ast
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from microlwm2m.bench import Account, BenchServer
+from microlwm2m.bench.formats import NAMES
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = bytes(range(16))
+ACCOUNT = [
+    "--endpoint",
+    "dev",
+    "--sender-id",
+    "01",
+    "--recipient-id",
+    "02",
+    "--master-secret",
+    "-",
+]
+
+
+def left_out():
+    text = (ROOT / "firmware" / "manifest_minimal.py").read_text()
+    return ast.literal_eval(re.search(r"LEFT_OUT = (\(.*?\n\))", text, re.S).group(1))
+
+
+class Minimal:
+    """The command of a checkout that holds the minimal profile alone."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        ignored = shutil.ignore_patterns("__pycache__", "*.egg-info", "*.mpy", "build")
+        for name in ("lib", "firmware", "tools"):
+            shutil.copytree(ROOT / name, folder / name, ignore=ignored)
+        for path in left_out():
+            (folder / "lib" / path.partition("/")[0] / path).unlink()
+
+    def environment(self):
+        return dict(os.environ, PYTHONPATH=str(self.folder / "tools"))
+
+    def command(self, *args):
+        return [sys.executable, "-m", "microlwm2m", *args]
+
+    def run(self, *args, input=""):
+        return subprocess.run(
+            self.command(*args), input=input, capture_output=True, text=True, timeout=60,
+            env=self.environment(), cwd=self.folder,
+        )  # fmt: skip
+
+    def demo(self):
+        return subprocess.run(
+            [sys.executable, "-m", "microlwm2m.demo"], capture_output=True, text=True, timeout=100,
+            env=self.environment(), cwd=self.folder,
+        )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def minimal(tmp_path_factory):
+    return Minimal(tmp_path_factory.mktemp("minimal"))
+
+
+def test_the_demo_runs(minimal):
+    done = minimal.demo()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.rstrip().splitlines()[-1].startswith("Done in ")
+
+
+def test_what_is_left_out_is_refused(minimal):
+    secret = SECRET.hex() + "\n"
+    for more, reason in (
+        (["--server", "coaps://127.0.0.1", "--psk-identity", "x"], "this firmware has no DTLS"),
+        (["--server", "coap://127.0.0.1", "--bootstrap"], "this firmware has no bootstrap"),
+    ):
+        done = minimal.run("provision", "file:refused.img", *ACCOUNT, *more, input=secret)
+        assert done.returncode == 1, (more, done.stdout, done.stderr)
+        assert reason in done.stderr and done.stderr.count("\n") == 1, done.stderr
+        assert SECRET.hex() not in done.stderr
+
+
+def test_formats_that_are_left_out(minimal):
+    async def ask():
+        async with BenchServer([Account("dev", b"\1", b"\2", SECRET)], port=0) as server:
+            done = minimal.run(
+                "provision",
+                "file:dev.img",
+                "--server",
+                server.uri,
+                *ACCOUNT,
+                input=SECRET.hex() + "\n",
+            )
+            assert done.returncode == 0, done.stderr
+            process = subprocess.Popen(
+                minimal.command("device", "file:dev.img"), stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                env=minimal.environment(), cwd=minimal.folder,
+            )  # fmt: skip
+            try:
+                await server.registered("dev", 30)
+                codes = {}
+                for name in ("text", "cbor", "senml-json", "senml-cbor", "tlv", "lwm2m-cbor"):
+                    read = await server.read("dev", "/3/0/0", format=NAMES[name])
+                    write = await server.write("dev", "/3/0/14", "+01:00", format=NAMES[name])
+                    codes[name] = (read.code, write.code)
+            finally:
+                process.kill()
+                said = process.communicate()[0]
+        return codes, said
+
+    codes, said = asyncio.run(asyncio.wait_for(ask(), 60))
+    for name in ("cbor", "senml-cbor", "lwm2m-cbor"):
+        assert codes.pop(name) == ("2.05", "2.04"), name
+    assert set(codes.values()) == {("4.06", "4.15")}, codes
+    assert "fault" not in said
