@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 # Group: heap. Objects of 64 bits are twice as large as on a board and modules are not frozen:
 # what does not fit 64 KB has as much as it needs and about that free.
 HEAPS = {
-    "ccm": "64K", "hkdf": "64K", "coap": "64K", "oscore": "128K", "formats": "160K",
+    "ccm": "64K", "hkdf": "96K", "coap": "64K", "oscore": "128K", "formats": "160K",
     "device": "384K", "plain": "384K",
 }  # fmt: skip
 
