@@ -3,6 +3,6 @@
 boards: $(STAMP)
 	@$(BIN)/python boards/images.py $(BOARDS)
 
-# ALL=1: every test on every board, and 1,000 random cases on each.
+# ALL=1: every test on every board.
 test-boards: boards $(TESTING)
 	$(if $(ALL),MICROLWM2M_ALL=1) $(PYTEST) $(or $(T),tests/boards) $(ARGS)

@@ -7,6 +7,12 @@ from farm import Farm
 _farm = pytest.StashKey()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    # The others first: they keep one core busy while the farm does its longest jobs on the others.
+    items.sort(key=lambda item: hasattr(getattr(item, "module", None), "add_jobs"))
+
+
 def pytest_collection_finish(session):
     if session.config.option.collectonly:
         return
