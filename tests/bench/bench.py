@@ -85,6 +85,9 @@ def main():
             print("grown: " + line)
         if not boards or (missing and required):
             return 1
+        for board in {**boards, **cycles}:
+            if board not in old.get("boards", {}) and board not in old.get("cycles", {}):
+                print("nothing is recorded for " + board)
         counted = [*boards.values(), *cycles.values()]
         print("%d counts, %d grown" % (sum(map(len, counted)), len(lines)))
         return 1 if lines else 0
