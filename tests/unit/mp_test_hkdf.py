@@ -120,7 +120,7 @@ def test_a_wrong_sha256_is_not_used():
     from hkdf import viper
 
     first = viper._H
-    viper._H = "00" + first[2:]
+    viper._H = b"\x00" + first[1:]
     for _ in range(2):
         assert "viper" in str(raises(RuntimeError, hkdf.hkdf, b"key", 32, sha256=viper))
     viper._H = first
