@@ -4,8 +4,6 @@
 # section 5.2.1). The tables take 4.5 KB of RAM from the first key on. Look-ups depend on
 # the key: fit for a microcontroller without a data cache, where each takes as long.
 
-from binascii import unhexlify
-
 # The tables: four of 256 words, the S-box, two states of 16 bytes, 16 zeros.
 _SBOX = const(4096)
 _STATE = const(4352)
@@ -13,6 +11,9 @@ _LEN = const(4400)
 # A key: 44 words of round keys, then what the first block of CBC is XORed with.
 _IV = const(176)
 _KEY_LEN = const(192)
+
+# FIPS 197 appendix C.1
+_TRY = b"\x69\xc4\xe0\xd8\x6a\x7b\x04\x30\xd8\xcd\xb7\x80\x70\xb4\xc5\x5a"
 
 _tables = None
 
@@ -112,12 +113,12 @@ def tables():
             if p == 1:
                 break
         _fill(t, 0, 0x63)
-        # FIPS 197 appendix C.1, in both modes: a wrong compiler, or frozen code that the
+        # The example in both modes: a wrong compiler, or frozen code that the
         # linker put at an address where it reads wrong constants, must not go unseen.
         key = _expand(t, bytes(range(16)))
-        buf = bytearray(unhexlify("00112233445566778899aabbccddeeff" * 2))
+        buf = bytearray(bytes(range(0, 256, 17)) * 2)
         crypt_blocks(buf, t, key, 1 << 13, 1 << 13 | 16)
-        if buf != unhexlify("69c4e0d86a7b0430d8cdb78070b4c55a" * 2):
+        if buf != _TRY * 2:
             raise RuntimeError("aesccm.viper: AES is wrong; how was it compiled?")
         _tables = t
     return _tables
