@@ -17,6 +17,7 @@ for _name in ("cbor", "aesccm", "hkdf", "coap", "oscore", "flashstore", "lwm2m")
 # program starts by itself is the product's decision.
 module("lwm2m_product.py", base_path="modules", opt=3)
 module("lwm2m_app.py", base_path="modules", opt=3)
+module("lwm2m_begin.py", base_path="modules", opt=3)
 module("lwm2m_flash.py", base_path="modules", opt=3)
 module("lwm2m_restart.py", base_path="modules", opt=3)
 module("lwm2m_setup.py", base_path="modules", opt=3)

@@ -29,14 +29,15 @@ NARROW = {
         "coap.ping",
     },
     "oscore/context.py": {"oscore.derive"},
-    "lwm2m/model.py": {"coap.codec"},
-    "lwm2m/registration.py": {"coap.codec"},
+    "lwm2m/model.py": {"coap.codec", "lwm2m.late"},
+    "lwm2m/registration.py": {"coap.codec", "lwm2m.late"},
     "lwm2m/reporting.py": {"coap.codec"},
 }
 # No core may sleep, open a socket or know a board.
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "select", "machine", "network", "esp", "esp32"}
 SHELLS = {
-    "coap/transport.py", "coap/dtls.py", "coap/aio.py", "lwm2m/client.py", "flashstore/nvs.py",
+    "coap/transport.py", "coap/dtls.py", "coap/aio.py", "lwm2m/client.py",
+    "lwm2m/seldom.py", "flashstore/nvs.py",
 }
 
 

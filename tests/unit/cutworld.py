@@ -1,11 +1,12 @@
 # A device with its servers in one process: its flash is watched, its power can go at any write.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
-# The device is the whole product (lwm2m_app.make_client, its driver, its stores) on a file system
+# The device is the whole product (lwm2m_begin.make_client, its driver, its stores) on a file system
 # in RAM. The servers are endpoints with oscore.Account. There is no socket, and the clock is ours.
 
 import coap.message as m
 import lwm2m_app
+import lwm2m_begin
 import lwm2m_flash
 import lwm2m_restart
 import oscore.context
@@ -169,7 +170,7 @@ class Board:
         """Power on."""
         self.use()
         self.lines = []
-        client, _ = lwm2m_app.make_client(
+        client, _ = lwm2m_begin.make_client(
             None, self.store(), Store(self.mount + COUNTERS, 512), random=self.world.random
         )
         client.now = lambda: Clock.now

@@ -11,7 +11,7 @@ from lwm2m.account import Account
 from lwm2m.bootstrap import BootstrapAccount
 from lwm2m.objects.device import Device
 from lwm2m.objects.oscore import OSCORE
-from lwm2m_app import check_keys
+from lwm2m_begin import check_keys
 from oscore import Limits
 
 BS = {0: "coap://192.0.2.9", 1: True, 2: 3, 17: [21, 0]}
@@ -53,11 +53,11 @@ def request(code, path, records=None, ct=112, accept=None):
 
 
 def ask(session, *args, **kw):
-    return session.handle(request(*args, **kw), None)
+    return session._serve(request(*args, **kw), session.peer, None)
 
 
 def refused(session, *args, **kw):
-    return raises(Error, session.handle, request(*args, **kw), None).code
+    return raises(Error, session._serve, request(*args, **kw), session.peer, None).code
 
 
 def give(session):
@@ -180,7 +180,7 @@ def test_byte_strings_may_come_as_text():
         msg = request(PUT, "/21/1")
         msg.add(CONTENT_FORMAT, ct)
         msg.payload = payload
-        equal(session.handle(msg, None).code, 0x44)
+        equal(session._serve(msg, session.peer, None).code, 0x44)
         equal(client.dump()[21][1], want)
     # A number is neither.
     equal(refused(session, PUT, "/21/1", [{0: "0", 2: 5}] + KEYS[1:]), 0x80)

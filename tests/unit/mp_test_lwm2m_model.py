@@ -188,7 +188,7 @@ def test_create_and_delete():
     code(BAD_REQUEST, m.create, 30000, 8, [((30000, 8, 5), 101)])
     code(METHOD_NOT_ALLOWED, m.create, 30001, 1, [])
     code(NOT_FOUND, m.create, 30002, 1, [])
-    equal(sorted(m.objects[30000].instances), [0, 1, 7])
+    equal(sorted(m.objects[30000]), [0, 1, 7])
     m.delete((30000, 1))
     code(NOT_FOUND, m.delete, (30000, 1))
     code(METHOD_NOT_ALLOWED, m.delete, (30001, 0))

@@ -12,7 +12,8 @@ from lwm2m.objects.security import Security
 from lwm2m.objects.server import Server
 from lwm2m.registration import Registration
 from lwm2m.reporting import Reporting
-from lwm2m.server import Dispatcher, arguments_of
+from lwm2m.server import Dispatcher
+from lwm2m.writing import arguments_of
 
 
 class Thing(Instance):

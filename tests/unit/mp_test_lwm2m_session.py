@@ -3,10 +3,10 @@
 # heapsize: 512K
 
 import os
-from check import equal
+from check import equal, raises
 from coap.endpoint import Endpoint
 from coap.message import Message, decode, encode, ACK, CON, CONTENT, CREATED, GET, NOT_FOUND, POST
-from coap.message import CHANGED, LOCATION_PATH, LOCATION_QUERY, OSCORE, UNAUTHORIZED, URI_PATH
+from coap.message import CHANGED, INTERNAL, LOCATION_PATH, LOCATION_QUERY, OSCORE, UNAUTHORIZED, URI_PATH
 from coap.message import ACCEPT, BLOCK1, BLOCK2, CONTENT_FORMAT, CONTINUE, OBSERVE, PUT
 from coap.params import Params
 from lwm2m import Instance, Model, RW, STRING
@@ -16,6 +16,7 @@ from lwm2m.objects.security import Security
 from lwm2m.objects.server import Server
 from lwm2m.server import Dispatcher
 from oscore.message import seal
+import lwm2m
 import oscore
 
 
@@ -60,6 +61,9 @@ class Clocked:
 
     def disconnect(self, session):
         session.detach()
+
+    def settled(self):
+        pass
 
     def bootstrap_server(self):
         return True
@@ -212,6 +216,39 @@ def test_a_stranger_is_not_served():
     for peer, code in (("peer", CONTENT), ("somebody", UNAUTHORIZED)):
         account.receive(b"\x40\x01\x12\x34\xb1\x33\x01\x30\x01\x30", peer, 0)
         equal(decode(client.sockets[-1].sent[-1]).code, code)
+
+
+def test_no_memory_for_a_module_that_is_needed_now_is_5_00():
+    client, account = make(sealed=False)
+    errors = []
+    client.on_error = errors.append
+    account.poll(0)
+    peer = client.sockets[-1]
+
+    def write(mid):
+        msg = Message(PUT, CON, mid, payload=b"UTC+1")
+        msg.add(URI_PATH, "3").add(URI_PATH, "0").add(URI_PATH, "14").add(CONTENT_FORMAT, 0)
+        account.receive(encode(msg), "peer", 0)
+        return decode(peer.sent[-1]).code
+
+    def full(*args):
+        raise MemoryError
+
+    lwm2m.__import__ = full
+    try:
+        equal(write(1), INTERNAL)
+    finally:
+        del lwm2m.__import__
+    equal([type(e) for e in errors], [MemoryError])
+    equal(client.model.instance(3, 0).utc_offset, None)
+    equal(write(2), CHANGED)
+    equal(client.model.instance(3, 0).utc_offset, "UTC+1")
+
+
+def test_what_a_class_has_nowhere_is_an_attribute_error():
+    client, account = make()
+    assert "Account" in str(raises(AttributeError, lambda: account.nothing))
+    assert "Model" in str(raises(AttributeError, lambda: client.model.nothing))
 
 
 def test_trap_3_one_request_at_a_time_while_b2_runs():

@@ -20,7 +20,7 @@ import cbor
 import coap.message as m
 import cutworld
 import flashstore
-import lwm2m_app
+import lwm2m_begin
 import lwm2m_setup
 from check import raises
 from cutworld import CONFIG, Clock, Server, World, flash, nonces, server_objects
@@ -92,7 +92,7 @@ class Proof:
         self.dice = cutworld.Rand(self.seed)
         self.cuts = self.torn = self.second = self.lives = 0
         self.exchanges = 0
-        lwm2m_app.os = cutworld.Frozen
+        lwm2m_begin.os = cutworld.Frozen
         self.device = cutworld.Watched(*kind.shape, kind.fresh(), flash=kind.lfs)
         kind.mount(self.device, "/pc")
         self.shadow = bytearray(self.device.data)
@@ -430,8 +430,8 @@ def test_finds_a_boot_counter_that_is_not_committed():
             counters.put = lambda name, data: None
         return made(store, counters)
 
-    made = lwm2m_app.fresh
-    lwm2m_app.fresh = fresh
+    made = lwm2m_begin.fresh
+    lwm2m_begin.fresh = fresh
     finds("nonce", FAT, "b2")
 
 

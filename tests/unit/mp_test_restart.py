@@ -5,6 +5,7 @@
 
 import cbor
 import lwm2m_app
+import lwm2m_begin
 import lwm2m_flash
 import lwm2m_restart
 import lwm2m_setup
@@ -74,7 +75,7 @@ class Board:
     def start(self, at=0):
         """A restart: the OSCORE account of the server with that place in the order."""
         del self.lines[:]
-        self.client, _ = lwm2m_app.make_client(
+        self.client, _ = lwm2m_begin.make_client(
             None, Store(self.config), Store(self.counters)
         )
         return self.client.accounts[at].hook
@@ -253,7 +254,7 @@ def kid_context(outer):
 def test_trap_20_200_restarts_with_a_frozen_generator():
     board = provisioned(None)
     peer = server()
-    lwm2m_app.os = Frozen
+    lwm2m_begin.os = Frozen
     r1, r3 = set(), set()
     for boot in range(200):
         account = board.start()
@@ -283,7 +284,7 @@ def test_trap_20_200_restarts_with_a_frozen_generator():
 def test_fresh_is_told_the_counter_that_flash_has():
     # Power goes at the write of the counter, before or after it is in flash.
     board = provisioned(None)
-    lwm2m_app.os = Frozen
+    lwm2m_begin.os = Frozen
     seen = set()
     write = board.counters.write
     for late in (False, True, False, True):
@@ -302,7 +303,7 @@ def test_fresh_is_told_the_counter_that_flash_has():
 
 def test_a_counter_that_flash_has_lost_does_not_begin_anew():
     board = provisioned(None)
-    lwm2m_app.os = Frozen
+    lwm2m_begin.os = Frozen
     seen = set()
     starts = 0
 

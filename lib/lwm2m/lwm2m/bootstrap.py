@@ -7,8 +7,8 @@
 # commit, anything else puts the copy back.
 
 from coap.codec import Message, Error, describe
+from .account import Session
 from .server import path_of, DEFAULT_FORMAT
-from .session import Session
 
 _GET = const(1)
 _POST = const(2)
@@ -18,6 +18,7 @@ _CHANGED = const(0x44)
 _CONTENT = const(0x45)
 _DELETED = const(0x42)
 _BAD_REQUEST = const(0x80)
+_UNAUTHORIZED = const(0x81)
 _METHOD_NOT_ALLOWED = const(0x85)
 _NOT_ACCEPTABLE = const(0x86)
 _INTERNAL = const(0xA0)
@@ -126,7 +127,7 @@ class BootstrapAccount(Session):
     version = "1.1"
 
     def __init__(self, client, security, hook):
-        super().__init__(client, security, hook)
+        Session.__init__(self, client, security, hook)
         self.saved = None  # the configuration before the first operation
         self.machine = Bootstrap(client.endpoint, security.hold_off, self.say, self._rollback)
 
@@ -157,8 +158,9 @@ class BootstrapAccount(Session):
 
     # --- operations
 
-    def handle(self, request, responder):
-        """Serve one request of the Bootstrap-Server."""
+    def _serve(self, request, peer, responder):
+        if peer != self.peer:
+            raise Error(_UNAUTHORIZED)
         self.machine.operation(self.client.now())
         segments = request.path()
         code = request.code
@@ -197,7 +199,7 @@ class BootstrapAccount(Session):
         if path[0] not in OBJECTS:
             model.object(path[0])
             raise Error(_METHOD_NOT_ALLOWED)
-        entry = model.object(path[0])
+        there = model.object(path[0])
         records = self._decode(request, path)
         if path[:2] in self._keeps():
             raise Error(_BAD_REQUEST)
@@ -220,12 +222,12 @@ class BootstrapAccount(Session):
         for iid in sorted(instances):
             # An instance that is there is replaced as a whole: nothing of the old
             # one shows through.
-            old = entry.instances.pop(iid, None)
+            old = there.pop(iid, None)
             try:
                 model.create(path[0], iid, instances[iid], self, True)
             except Error:
                 if old:
-                    entry.instances[iid] = old
+                    there[iid] = old
                 raise
         return Message(_CHANGED)
 
@@ -281,7 +283,7 @@ class BootstrapAccount(Session):
         links = [((), [("lwm2m", self.version)])]
         for oid in path or sorted(model.objects):
             model.object(oid)
-            version = model.objects[oid].cls.VERSION
+            version = model.classes[oid].VERSION
             instances = model.instances(oid)
             if version or not instances:
                 links.append(((oid,), [("ver", version)] if version else []))

@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 sections 7.3 (attributes) and 6.4 (Information Reporting)
 
-from coap.codec import Error
+from coap.codec import Message, Error
 
 _BAD_REQUEST = const(0x80)
 _INTERNAL = const(0xA0)
@@ -110,6 +110,18 @@ class Reporting:
         self.wake = 0
         return o
 
+    def observed(self, account, path, paths, accept, handle, now):
+        """As observe(), with a line in the account's log for its beginning and its end."""
+
+        def ended(reason):
+            self.cancel(handle)
+            account.say("no longer observed " + what)
+
+        what = " ".join(["/" + "/".join([str(i) for i in p]) for p in paths or (path,)])
+        handle.on_cancel = ended
+        self.observe(path, paths, accept, handle, now)
+        account.say("observed " + what)
+
     def cancel(self, handle):
         """The endpoint's observation has ended."""
         self.observations = [o for o in self.observations if o.handle is not handle]
@@ -187,6 +199,31 @@ class Reporting:
             if due is not None and (self.wake is None or due < self.wake):
                 self.wake = due
         return self.wake
+
+
+def begin(account):
+    """The Reporting of an account."""
+
+    def notify(observation, now, confirmable):
+        try:
+            if observation.paths:
+                msg = client.dispatcher.composite(observation.paths, observation.accept)
+            else:
+                msg = client.dispatcher.content(observation.path, observation.accept)
+            # It may have to wait.
+            msg = Message(msg.code, payload=bytes(msg.payload), options=msg.options)
+        except Error as e:
+            msg = Message(e.code)
+        except Exception as e:  # of what the application reads
+            client.on_error(e)
+            msg = Message(_INTERNAL)
+        account.endpoint.notify(observation.handle, msg, now, confirmable)
+        if msg.code >> 5 != 2:  # a last word: what was observed is gone
+            account.endpoint.forget(observation.handle)
+            account.reports.cancel(observation.handle)
+
+    client = account.client
+    return Reporting(client.model, account.server, notify)
 
 
 def _decimal(text):
