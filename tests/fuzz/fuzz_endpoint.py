@@ -27,7 +27,6 @@ class Handler:
 
     def __call__(self, request, peer, responder):
         path = request.path()
-        request.query()
         self.target.handled += 1
         if request.uint(m.OBSERVE) == 0:
             responder.observe()

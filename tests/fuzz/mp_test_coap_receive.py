@@ -112,7 +112,6 @@ class Victim:
 
     def handle(self, request, peer, responder):
         request.path()
-        request.query()
         if request.uint(OBSERVE) == 0:
             responder.observe()
         way = below(6)

@@ -26,7 +26,7 @@ NARROW = {
     "coap/params.py": set(),
     "coap/endpoint.py": {
         "coap.codec", "coap.messaging", "coap.params", "coap.block", "coap.observe", "coap.exchange", "coap.outer",
-        "coap.ping",
+        "coap.seldom",
     },
     "oscore/context.py": {"oscore.derive"},
     "lwm2m/model.py": {"coap.codec", "lwm2m.late"},

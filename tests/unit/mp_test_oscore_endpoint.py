@@ -3,6 +3,9 @@
 # RFC 8613 sections 4.1.3.3 (Proxy-Uri), 4.2; RFC 8132; RFC 7967
 # heapsize: 512K
 
+import builtins
+import sys
+
 from check import equal
 from coap.message import *
 from coap_net import Calls, Net, text
@@ -244,3 +247,55 @@ def test_trap_18_none_of_it_is_a_bad_option():
     response, error = ask(net, client, Message(POST).add(URI_PATH, "rd"))
     equal((response.code, error), (CREATED, None))
     equal((server.counters.refused, server.counters.dropped, client.counters.dropped), (0, 0, 0))
+
+
+class unloadable:
+    """with unloadable(names): there is no memory to load these modules, nor are they there."""
+
+    def __init__(self, *names):
+        self.names = names
+
+    def __enter__(self):
+        self.load = builtins.__import__
+        builtins.__import__ = self
+        for name in self.names:
+            sys.modules.pop(name, None)
+
+    def __exit__(self, *_):
+        builtins.__import__ = self.load
+
+    def __call__(self, name, *args):
+        if name in self.names or args and "oscore." + name in self.names:
+            raise MemoryError
+        return self.load(name, *args)
+
+
+def test_what_is_refused_needs_no_memory_to_be_dropped():
+    # What refuses a message is loaded when the first one comes: from outside, at any time.
+    net, client, handler, _ = sealed()
+    equal(ask(net, client, Message(GET))[1], None)
+    server = net.ends["server"]
+    server.on_error = None
+    good = net.sent[0][3]
+    forged = bytearray(good)
+    forged[3] ^= 1  # another message ID
+    forged[-1] ^= 1
+    forged = bytes(forged)
+    observing = Message(GET).add(OBSERVE, 0)
+    for names in (("oscore.refuse", "coap.seldom"), ("coap.seldom",), ("oscore.refuse",)):
+        errors, refused, said = server.counters.errors, server.counters.refused, len(net.sent)
+        with unloadable(*names):
+            server.receive(forged, "client", net.now)
+            server.receive(b"\x40\x01\x77\x77", "client", net.now)  # plain
+        equal((server.counters.errors - errors, len(net.sent) - said), (2, 0))
+        assert server.counters.refused == refused
+    with unloadable("coap.seldom"):
+        # A request that is authentic and asks for more goes unanswered too.
+        equal(ask(net, client, observing), (None, "timeout"))
+        equal(server.observations, [])
+    equal(text(ask(net, client, Message(GET))[0]), b"answer")
+    refused = server.counters.refused
+    server.receive(forged, "client", net.now)
+    equal(server.counters.refused, refused + 1)
+    equal(decode(net.sent[-1][3]).code, UNAUTHORIZED)
+    equal(ask(net, client, Message(GET))[1], None)

@@ -110,8 +110,8 @@ class Server:
     def serve(self, request, responder, now, handler, wants):
         """Answer a request that carries Block1 or Block2, calling handler when it is whole.
 
-        handler(request, peer, responder): as for Endpoint. wants(request, peer): True where
-        the handler takes the blocks one by one (responder.offset, responder.more).
+        handler(request, peer, responder): as for Endpoint. wants(request, peer), or None: True
+        where the handler takes the blocks one by one (responder.offset, responder.more).
         Returns the response not yet cut, or None for one that comes later. Raises Error.
         """
         block1 = block_of(request, _BLOCK1)
@@ -171,7 +171,7 @@ class Server:
                 return True
             size1 = request.uint(_SIZE1, 0)
             body = _Body(key, peer, True)
-            if not wants(request, peer):
+            if wants is None or not wants(request, peer):
                 if size1 > params.max_body:
                     raise Error(_TOO_LARGE, options=((_SIZE1, params.max_body),))
                 body.data = bytearray(size1)

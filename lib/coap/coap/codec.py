@@ -13,7 +13,6 @@ bytes = bytes
 _CON = const(0)
 _BAD_OPTION = const(0x82)
 _URI_PATH = const(11)
-_URI_QUERY = const(15)
 
 _MARKER = const(0xFF)
 _MAX_NUMBER = const(0xFFFF)
@@ -86,16 +85,6 @@ class Message:
         if token:
             self.token = token
 
-    def __repr__(self):
-        # Neither values nor payload: they may be secret.
-        return "<%s %s mid=%d %s +%d>" % (
-            ("CON", "NON", "ACK", "RST")[self.type],
-            "%d.%02d" % (self.code >> 5, self.code & 31),
-            self.mid,
-            [n for n, _ in self.options],
-            len(self.payload),
-        )
-
     def opt(self, number, default=None):
         """First value of an option (bytes-like), or default."""
         for n, value in self.options:
@@ -144,15 +133,8 @@ class Message:
 
     def path(self):
         """Uri-Path as a list of str. Raises Error(BAD_OPTION) where it is not UTF-8."""
-        return self._texts(_URI_PATH)
-
-    def query(self):
-        """Uri-Query as a list of str. Raises Error(BAD_OPTION) where it is not UTF-8."""
-        return self._texts(_URI_QUERY)
-
-    def _texts(self, number):
         try:
-            return [str(value, "utf-8") for value in self.opts(number)]
+            return [str(value, "utf-8") for value in self.opts(_URI_PATH)]
         except UnicodeError:
             raise Error(_BAD_OPTION)
 

@@ -1,11 +1,11 @@
 # CoAP endpoint: requests and responses, both roles over one socket. Without I/O.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# RFC 7252 section 5; No-Response of RFC 7967.
+# RFC 7252 section 5.
 
 # The way of a datagram: decode and duplicates (messaging.py, by peer and message ID, below
 # security), security hook, options, block-wise, handler; and back. Nothing but a counter changes
 # before the hook has accepted a message. A request of ours is in exchange.py, an observer of
-# ours in observe.py.
+# ours in observe.py, and in seldom.py what most requests do not come by.
 
 from coap.exchange import Exchange
 from coap.codec import Error, Message, PlainError, SecurityError, pack
@@ -21,22 +21,14 @@ _NON = const(1)
 _ACK = const(2)
 _RST = const(3)
 
-_BAD_REQUEST = const(0x80)
-_BAD_OPTION = const(0x82)
-_NOT_FOUND = const(0x84)
 _INTERNAL = const(0xA0)
-_NO_PROXYING = const(0xA5)
 
 _IF_MATCH = const(1)
-_OSCORE = const(9)
 _OBSERVE = const(6)
 _URI_PATH = const(11)
-_MAX_AGE = const(14)
 _URI_QUERY = const(15)
 _BLOCK2 = const(23)
 _BLOCK1 = const(27)
-_PROXY_URI = const(35)
-_PROXY_SCHEME = const(39)
 _NO_RESPONSE = const(258)
 
 # What a message's options ask for, see _scan().
@@ -65,9 +57,6 @@ class Responder:
     offset = 0
     more = False
     flags = 0
-    data = None
-    tries = 0
-    nstart = False
 
     def __init__(self, endpoint):
         self._endpoint = endpoint
@@ -89,13 +78,6 @@ class Responder:
         its own (RFC 7252 section 5.2.2): confirmable where the request was."""
         self._endpoint._separate(self, response, now)
 
-    # A separate response in flight.
-    def acked(self, endpoint, now):
-        pass
-
-    def failed(self, endpoint, reason, now):
-        pass
-
 
 class Endpoint(Messaging):
     """A CoAP endpoint, client and server, towards one or more peers.
@@ -114,24 +96,35 @@ class Endpoint(Messaging):
     Times are int milliseconds of a clock that never goes back. receive() and poll() do not
     raise: counters.errors counts what the hook, the handler and callbacks raise, and
     on_error(exception) is called with it.
+
+    What is not found among the methods here is a function of seldom.py that takes the endpoint
+    first: ping(), cancel(), restore(), forget() and more.
     """
 
     # Critical options that requests and responses may carry. A handler that serves others
     # (If-Match, If-None-Match) assigns a longer tuple.
     critical = (_URI_PATH, _URI_QUERY, 17, 9, _BLOCK2, _BLOCK1, 3, 7)
 
+    # wants(request, peer), where there is one: True where the handler takes a long body block by
+    # block. It is then called with each block and answers 2.31 while responder.more is set.
+    wants = None
+
     def __init__(self, send, rand, handler=None, hook=None, params=None):
-        super().__init__(send, rand, params or Params())
-        self.handler = handler or _no_handler
-        # wants(request, peer): True where the handler takes a long body block by block. It is
-        # then called with each block and answers 2.31 while responder.more is set.
-        self.wants = _wants_nothing
+        Messaging.__init__(self, send, rand, params or Params())
+        self.handler = handler or self._no_handler
         self.hook = hook
         self.seal_ack = getattr(hook, "seal_ack", None)
         self.exchanges = []
         self.observations = []
+        self._whole = 16 << self.params.block_szx  # what a message holds of a body
         self._tag = 0  # Request-Tag of our next long body, 0 is without
         self._responder = None  # one that no handler kept, to be used again
+
+    def __getattr__(self, name):
+        import coap.seldom
+
+        method = getattr(coap.seldom, name)
+        return lambda *args: method(self, *args)
 
     # ---- Requests to us
 
@@ -203,7 +196,7 @@ class Endpoint(Messaging):
                         flags
                         or responder.observation is not None
                         or callable(payload)
-                        or len(payload) > 16 << self.params.block_szx
+                        or len(payload) > self._whole
                     ):
                         response = self._finish(responder, response, now)
                     else:
@@ -244,139 +237,12 @@ class Endpoint(Messaging):
         except Exception as e:
             self.error(e)
 
-    def _refuse(self, msg, peer, e, now):
-        self.counters.refused += 1
-        response = self._render(e)
-        if e.ex is None:
-            response.set(_MAX_AGE, 0)
-        # Only what is authentic is remembered.
-        self._reply(msg, peer, e.ex, response, now, e.ex is not None)
-
-    def _unsealed(self, e):
-        # The response where the hook could not seal one.
-        self.error(e)
-        return Message(_INTERNAL).add(_MAX_AGE, 0)
-
-    def _special(self, responder, flags, now):
-        # The response to a request with options that the endpoint takes care of; False where
-        # there is to be none.
-        msg = responder.outer
-        request = responder.request
-        if flags < 0:
-            if msg.type == _NON:
-                self.counters.dropped += 1
-                return False
-            for n, _ in request.options:
-                if n == _PROXY_URI or n == _PROXY_SCHEME:
-                    raise Error(_NO_PROXYING)
-            raise Error(_BAD_OPTION)
-        self.counters.requests += 1
-        responder.flags = flags
-        if flags & _F_OBSERVE and request.uint(_OBSERVE) == 1:
-            observation = self._observation(responder.peer, msg.token)
-            if observation is not None:
-                self._drop_observation(observation, "deregistered")
-        if flags & _F_BLOCK:
-            return self._blocks().serve(request, responder, now, self.handler, self.wants)
-        return self.handler(request, responder.peer, responder)
-
-    def _blocks(self):
-        if self.blocks is None:
-            from coap.block import Server
-
-            self.blocks = Server(self.params, self.rand)
-        return self.blocks
-
-    def _cut(self, msg):
-        # Whether a sealed message came in blocks that a proxy made.
-        if not self.params.max_outer or msg.opt(_OSCORE) is None:
-            return False
-        if self.outer is None:
-            from coap.outer import Outer
-
-            self.outer = Outer(self.params)
-        return True
-
     def _render(self, e):
         # The one place where an error becomes a response.
         response = Message(e.code)
         for number, value in e.options:
             response.add(number, value)
         return response
-
-    def _finish(self, responder, response, now):
-        # Observe, block-wise and No-Response of a response; None where none is wanted.
-        code = response.code
-        observation = responder.observation
-        if observation is not None:
-            if code < _BAD_REQUEST:
-                response.set(_OBSERVE, observation.seq)
-            else:
-                self._drop_observation(observation, "refused")
-        block2 = responder.block2
-        payload = response.payload
-        if (
-            block2 is not None
-            or responder.body is not None
-            or callable(payload)
-            or len(payload) > 16 << self.params.block_szx
-        ) and code < _BAD_REQUEST:
-            try:
-                self._blocks().cut(
-                    response, responder.peer, responder.request, block2, now, responder.body
-                )
-            except Exception as e:
-                if not isinstance(e, Error):
-                    self.error(e)
-                    e = Error(_INTERNAL)
-                response = self._render(e)
-        block1 = responder.block1
-        if block1 is not None:
-            szx = min(block1 & 7, self.params.block_szx)
-            num = (block1 >> 4) << (block1 & 7) >> szx
-            response.add(_BLOCK1, num << 4 | (8 if code == 0x5F else 0) | szx)
-        if responder.flags & _F_NO_RESPONSE:
-            if responder.request.uint(_NO_RESPONSE) & 1 << (response.code >> 5) - 1:
-                return None
-        return response
-
-    def _reply(self, msg, peer, security, response, now, remember):
-        # Answer msg by a piggybacked response, a NON, or an empty ACK for response None.
-        mid = msg.mid
-        data = None
-        if response is not None and security is not None:
-            try:
-                response = self.hook.seal_response(response, security)
-            except Exception as e:
-                response = self._unsealed(e)
-            _outer_block1(msg, response)
-        if msg.type == _CON:
-            if response is None:
-                data = self._empty(_ACK, mid, peer)
-            else:
-                data = pack(response, _ACK, mid, msg.token)
-                self._send(data, peer)
-        elif response is not None:
-            self._send(pack(response, _NON, self._next_mid(), msg.token), peer)
-        if remember:
-            self.seen.add(mid, peer, data, now)
-
-    def _separate(self, responder, response, now):
-        outer = responder.outer
-        response = self._finish(responder, response, now)
-        if response is None:
-            return
-        if responder.security is not None:
-            response = self.hook.seal_response(response, responder.security)
-            _outer_block1(outer, response)
-        separate = 0
-        for owner in self._flying:
-            if not owner.nstart:
-                separate += 1
-        if outer.type == _CON and separate < self.params.max_separate:
-            self._transmit(responder, response, outer.token, now)
-        else:
-            self._send(pack(response, _NON, self._next_mid(), outer.token), responder.peer)
 
     # ---- Responses to us
 
@@ -468,60 +334,7 @@ class Endpoint(Messaging):
             self._launch(exchange, now)
         return exchange
 
-    def ping(self, peer, now, on_pong):
-        """Ask a peer for a sign of life (RFC 7252 section 4.3). on_pong(alive: bool)."""
-        self.now = now
-        if len(self._queue) >= self.params.max_exchanges:
-            self.call(on_pong, False)
-        else:
-            from coap.ping import Ping
-
-            self._launch(Ping(peer, on_pong), now)
-
-    def cancel(self, exchange):
-        """Forget an exchange; its on_response gets "cancelled". Notifications that come later
-        are answered with a Reset, which tells the server. What waits behind it begins at the
-        next poll(), which is due at once."""
-        if exchange in self.exchanges:
-            exchange.finish(self, None, "cancelled")
-
     # ---- Observers of ours
-
-    def _observe(self, responder):
-        token = responder.outer.token
-        seq = 0
-        old = self._observation(responder.peer, token)
-        if old is not None:
-            # The same observation to the peer: its numbers go on.
-            seq = (old.seq + 1) & 0xFFFFFF
-            self._drop_observation(old, "replaced")
-        if len(self.observations) >= self.params.max_observations:
-            return None
-        from coap.block import key_of
-        from coap.observe import Observation
-
-        observation = Observation(
-            token, responder.peer, responder.security, key_of(responder.request), seq
-        )
-        self.observations.append(observation)
-        return observation
-
-    def _observation(self, peer, token):
-        for observation in self.observations:
-            if observation.token == token and observation.peer == peer:
-                return observation
-
-    def _drop_observation(self, observation, reason):
-        self.forget(observation)
-        self.call(observation.on_cancel, reason)
-
-    def restore(self, observation):
-        """Keep an Observation made from what was stored over a restart. False where there are
-        params.max_observations already."""
-        if len(self.observations) >= self.params.max_observations:
-            return False
-        self.observations.append(observation)
-        return True
 
     def notify(self, observation, msg, now, confirmable=False, on_done=None):
         """Send a notification: msg has code, options and payload; Observe is added.
@@ -533,26 +346,3 @@ class Endpoint(Messaging):
         """
         self.now = now
         observation.notify(self, msg, now, confirmable, on_done)
-
-    def forget(self, observation):
-        """End an observation without telling the peer."""
-        if observation in self.observations:
-            self.observations.remove(observation)
-            self._withdraw(observation)
-            observation.dropped(self)
-
-
-def _outer_block1(msg, response):
-    # The answer to the last of a proxy's blocks says so.
-    if len(msg.options) > 1:
-        block1 = msg.opt(_BLOCK1)
-        if block1 is not None:
-            response.add(_BLOCK1, block1)
-
-
-def _no_handler(request, peer, responder):
-    raise Error(_NOT_FOUND)
-
-
-def _wants_nothing(request, peer):
-    return False

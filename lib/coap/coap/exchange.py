@@ -34,23 +34,16 @@ class Exchange:
 
     nstart = True
     context = None
-    data = None
     mid = None
     token = None
     security = None
-    deadline = None
-    tries = 0
     done = False
     echo = None
     echoes = 0
     observing = False
-    seq = 0
-    seq_at = None
     rest = None
     below = None  # the one that fetches what a proxy cut off the response
     sealed = False  # what it sends is sealed already
-    # Code, options and, where it is a FETCH, payload of the message that was sealed last.
-    outer = None
 
     def __init__(self, request, peer, on_response, confirmable, until, observe):
         self.request = request
@@ -95,6 +88,7 @@ class Exchange:
         self.token = token = endpoint._new_token()
         if endpoint.hook is not None and not self.sealed:
             msg, self.security = endpoint.hook.seal_request(msg)
+            # Code, options and, where it is a FETCH, payload: of the message sealed last.
             self.outer = (msg.code, msg.options, msg.payload if msg.code == _FETCH else b"")
         self.deadline = self.until
         if self.confirmable:

@@ -13,20 +13,31 @@ _ACK = const(2)
 _RST = const(3)
 
 
+# What is counted.
+_COUNTED = const(
+    (
+        "malformed",  # datagrams that are no CoAP message
+        "dropped",  # messages that nothing was done about: no exchange, bad option, oversized
+        "duplicates",  # messages received again
+        "refused",  # messages that the security hook did not accept
+        "retransmitted",  # datagrams sent again
+        "timeouts",  # confirmable messages or requests given up
+        "unsent",  # datagrams that could not be sent
+        "errors",  # exceptions of the handler, the hook or a callback
+        "requests",  # requests handed to the handler
+        "responses",  # responses to requests of ours
+        "evicted",  # replies forgotten for want of room
+    )
+)
+
+
 class Counters:
     """What happened, by name; a count is an attribute of the instance from its first event on."""
 
-    malformed = 0  # datagrams that are no CoAP message
-    dropped = 0  # messages that nothing was done about: no exchange, bad option, oversized
-    duplicates = 0  # messages received again
-    refused = 0  # messages that the security hook did not accept
-    retransmitted = 0  # datagrams sent again
-    timeouts = 0  # confirmable messages or requests given up
-    unsent = 0  # datagrams that could not be sent
-    errors = 0  # exceptions of the handler, the hook or a callback
-    requests = 0  # requests handed to the handler
-    responses = 0  # responses to requests of ours
-    evicted = 0  # replies forgotten for want of room
+    def __getattr__(self, name):
+        if name in _COUNTED:
+            return 0
+        raise AttributeError(name)
 
     def items(self):
         """(name, count) of everything that happened."""

@@ -46,7 +46,7 @@ class Outer:
         for the response; None where this answered the block."""
         try:
             block1 = block_of(msg, _BLOCK1)
-            if self.server._gather(msg, _From(peer), block1, now, _no):
+            if self.server._gather(msg, _From(peer), block1, now, None):
                 return msg.set(_BLOCK1, block1)
             response = Message(_CONTINUE).add(_BLOCK1, block1)
         except Error as e:
@@ -93,7 +93,3 @@ def _fetched(below, response, error):
         # Else it went on to its next message meanwhile.
         if error is None and exchange.token == token and response.opt(_BLOCK2) is None:
             endpoint._answered(exchange, response, endpoint.now)
-
-
-def _no(request, peer):
-    return False

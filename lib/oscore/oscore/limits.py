@@ -51,15 +51,15 @@ class Limits:
                 raise ValueError(name)
             setattr(self, name, value)
         if not _ID_CONTEXT_MIN <= self.id_context <= _ID_CONTEXT_MAX:
-            raise ValueError("id_context: 32 to 253")
+            raise ValueError("id_context")
         if not 0 < self.sequence < 1 << 40:
-            raise ValueError("sequence: below 2 ** 40")
+            raise ValueError("sequence")
         if not 0 < self.rekey <= self.sequence:
-            raise ValueError("rekey: at most sequence")
+            raise ValueError("rekey")
         if not 1 <= self.window <= 64:
-            raise ValueError("window: 1 to 64")
+            raise ValueError("window")
         if not 4 <= self.nonce <= 16:
-            raise ValueError("nonce: 4 to 16")
+            raise ValueError("nonce")
         if self.reserve < 1 or self.r2 < 1 or self.echoes < 1:
             raise ValueError("reserve, r2, echoes: at least 1")
 

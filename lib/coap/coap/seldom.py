@@ -1,0 +1,277 @@
+# What an endpoint does seldom: refuse, cut bodies, observers, separate responses, ping.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 7252 sections 4.3 and 5.2, RFC 7641, RFC 7959; No-Response of RFC 7967.
+
+# Methods of Endpoint that most devices need late or never, as functions of one module which is
+# loaded when the first of them is called: Endpoint.__getattr__(). Where there is no memory for it
+# the message is answered 5.00, or dropped, and counted.
+
+from coap.codec import Error, Message, pack
+
+_CON = const(0)
+_NON = const(1)
+_ACK = const(2)
+
+_BAD_REQUEST = const(0x80)
+_BAD_OPTION = const(0x82)
+_NOT_FOUND = const(0x84)
+_INTERNAL = const(0xA0)
+_NO_PROXYING = const(0xA5)
+
+_OSCORE = const(9)
+_OBSERVE = const(6)
+_MAX_AGE = const(14)
+_BLOCK1 = const(27)
+_PROXY_URI = const(35)
+_PROXY_SCHEME = const(39)
+_NO_RESPONSE = const(258)
+
+_F_BLOCK = const(1)  # as in endpoint.py
+_F_OBSERVE = const(2)
+_F_NO_RESPONSE = const(4)
+
+
+class _Ping:
+    # An empty confirmable message: the Reset that answers it is the pong.
+
+    nstart = True
+
+    def __init__(self, peer, on_pong):
+        self.peer = peer
+        self.on_pong = on_pong
+
+    def start(self, endpoint, now):
+        endpoint._transmit(self, Message(), b"", now)
+
+    def acked(self, endpoint, now):
+        endpoint.call(self.on_pong, True)
+
+    def failed(self, endpoint, reason, now):
+        endpoint.call(self.on_pong, reason == "reset")
+
+
+class _Separate:
+    # A separate response in flight.
+
+    nstart = False
+
+    def __init__(self, peer):
+        self.peer = peer
+
+    def acked(self, endpoint, now):
+        pass
+
+    def failed(self, endpoint, reason, now):
+        pass
+
+
+def _refuse(endpoint, msg, peer, e, now):
+    endpoint.counters.refused += 1
+    response = endpoint._render(e)
+    if e.ex is None:
+        response.set(_MAX_AGE, 0)
+    # Only what is authentic is remembered.
+    _reply(endpoint, msg, peer, e.ex, response, now, e.ex is not None)
+
+
+def _unsealed(endpoint, e):
+    # The response where the hook could not seal one.
+    endpoint.error(e)
+    return Message(_INTERNAL).add(_MAX_AGE, 0)
+
+
+def _special(endpoint, responder, flags, now):
+    # The response to a request with options that the endpoint takes care of; False where
+    # there is to be none.
+    msg = responder.outer
+    request = responder.request
+    if flags < 0:
+        if msg.type == _NON:
+            endpoint.counters.dropped += 1
+            return False
+        for n, _ in request.options:
+            if n == _PROXY_URI or n == _PROXY_SCHEME:
+                raise Error(_NO_PROXYING)
+        raise Error(_BAD_OPTION)
+    endpoint.counters.requests += 1
+    responder.flags = flags
+    if flags & _F_OBSERVE and request.uint(_OBSERVE) == 1:
+        observation = _observation(endpoint, responder.peer, msg.token)
+        if observation is not None:
+            _drop_observation(endpoint, observation, "deregistered")
+    if flags & _F_BLOCK:
+        return _blocks(endpoint).serve(request, responder, now, endpoint.handler, endpoint.wants)
+    return endpoint.handler(request, responder.peer, responder)
+
+
+def _blocks(endpoint):
+    if endpoint.blocks is None:
+        from coap.block import Server
+
+        endpoint.blocks = Server(endpoint.params, endpoint.rand)
+    return endpoint.blocks
+
+
+def _cut(endpoint, msg):
+    # Whether a sealed message came in blocks that a proxy made.
+    if not endpoint.params.max_outer or msg.opt(_OSCORE) is None:
+        return False
+    if endpoint.outer is None:
+        from coap.outer import Outer
+
+        endpoint.outer = Outer(endpoint.params)
+    return True
+
+
+def _finish(endpoint, responder, response, now):
+    # Observe, block-wise and No-Response of a response; None where none is wanted.
+    code = response.code
+    observation = responder.observation
+    if observation is not None:
+        if code < _BAD_REQUEST:
+            response.set(_OBSERVE, observation.seq)
+        else:
+            _drop_observation(endpoint, observation, "refused")
+    block2 = responder.block2
+    payload = response.payload
+    if (
+        block2 is not None
+        or responder.body is not None
+        or callable(payload)
+        or len(payload) > 16 << endpoint.params.block_szx
+    ) and code < _BAD_REQUEST:
+        try:
+            _blocks(endpoint).cut(
+                response, responder.peer, responder.request, block2, now, responder.body
+            )
+        except Exception as e:
+            if not isinstance(e, Error):
+                endpoint.error(e)
+                e = Error(_INTERNAL)
+            response = endpoint._render(e)
+    block1 = responder.block1
+    if block1 is not None:
+        szx = min(block1 & 7, endpoint.params.block_szx)
+        num = (block1 >> 4) << (block1 & 7) >> szx
+        response.add(_BLOCK1, num << 4 | (8 if code == 0x5F else 0) | szx)
+    if responder.flags & _F_NO_RESPONSE:
+        if responder.request.uint(_NO_RESPONSE) & 1 << (response.code >> 5) - 1:
+            return None
+    return response
+
+
+def _reply(endpoint, msg, peer, security, response, now, remember):
+    # Answer msg by a piggybacked response, a NON, or an empty ACK for response None.
+    mid = msg.mid
+    data = None
+    if response is not None and security is not None:
+        try:
+            response = endpoint.hook.seal_response(response, security)
+        except Exception as e:
+            response = _unsealed(endpoint, e)
+        _outer_block1(msg, response)
+    if msg.type == _CON:
+        if response is None:
+            data = endpoint._empty(_ACK, mid, peer)
+        else:
+            data = pack(response, _ACK, mid, msg.token)
+            endpoint._send(data, peer)
+    elif response is not None:
+        endpoint._send(pack(response, _NON, endpoint._next_mid(), msg.token), peer)
+    if remember:
+        endpoint.seen.add(mid, peer, data, now)
+
+
+def _separate(endpoint, responder, response, now):
+    outer = responder.outer
+    response = _finish(endpoint, responder, response, now)
+    if response is None:
+        return
+    if responder.security is not None:
+        response = endpoint.hook.seal_response(response, responder.security)
+        _outer_block1(outer, response)
+    separate = 0
+    for owner in endpoint._flying:
+        if not owner.nstart:
+            separate += 1
+    if outer.type == _CON and separate < endpoint.params.max_separate:
+        endpoint._transmit(_Separate(responder.peer), response, outer.token, now)
+    else:
+        endpoint._send(pack(response, _NON, endpoint._next_mid(), outer.token), responder.peer)
+
+
+def ping(endpoint, peer, now, on_pong):
+    """Ask a peer for a sign of life (RFC 7252 section 4.3). on_pong(alive: bool)."""
+    endpoint.now = now
+    if len(endpoint._queue) >= endpoint.params.max_exchanges:
+        endpoint.call(on_pong, False)
+    else:
+        endpoint._launch(_Ping(peer, on_pong), now)
+
+
+def cancel(endpoint, exchange):
+    """Forget an exchange; its on_response gets "cancelled". Notifications that come later
+    are answered with a Reset, which tells the server. What waits behind it begins at the
+    next poll(), which is due at once."""
+    if exchange in endpoint.exchanges:
+        exchange.finish(endpoint, None, "cancelled")
+
+
+def _observe(endpoint, responder):
+    token = responder.outer.token
+    seq = 0
+    old = _observation(endpoint, responder.peer, token)
+    if old is not None:
+        # The same observation to the peer: its numbers go on.
+        seq = (old.seq + 1) & 0xFFFFFF
+        _drop_observation(endpoint, old, "replaced")
+    if len(endpoint.observations) >= endpoint.params.max_observations:
+        return None
+    from coap.block import key_of
+    from coap.observe import Observation
+
+    observation = Observation(
+        token, responder.peer, responder.security, key_of(responder.request), seq
+    )
+    endpoint.observations.append(observation)
+    return observation
+
+
+def _observation(endpoint, peer, token):
+    for observation in endpoint.observations:
+        if observation.token == token and observation.peer == peer:
+            return observation
+
+
+def _drop_observation(endpoint, observation, reason):
+    forget(endpoint, observation)
+    endpoint.call(observation.on_cancel, reason)
+
+
+def restore(endpoint, observation):
+    """Keep an Observation made from what was stored over a restart. False where there are
+    params.max_observations already."""
+    if len(endpoint.observations) >= endpoint.params.max_observations:
+        return False
+    endpoint.observations.append(observation)
+    return True
+
+
+def forget(endpoint, observation):
+    """End an observation without telling the peer."""
+    if observation in endpoint.observations:
+        endpoint.observations.remove(observation)
+        endpoint._withdraw(observation)
+        observation.dropped(endpoint)
+
+
+def _no_handler(endpoint, request, peer, responder):
+    raise Error(_NOT_FOUND)
+
+
+def _outer_block1(msg, response):
+    # The answer to the last of a proxy's blocks says so.
+    if len(msg.options) > 1:
+        block1 = msg.opt(_BLOCK1)
+        if block1 is not None:
+            response.add(_BLOCK1, block1)
