@@ -57,7 +57,12 @@ class Side:
         start = cpu_ns(self.process.pid)
         for datagram, _ in asked:
             sendto(datagram, peer)
-            answers.append(recv(2000))
+            answer = recv(2000)
+            if len(answer) == 4:
+                # An empty ACK: the server had to wait for a core, and answers by itself.
+                answer = recv(2000)
+                sendto(b"\x60\x00" + answer[2:4], peer)
+            answers.append(answer)
         took = cpu_ns(self.process.pid) - start
         for (datagram, binding), answer in zip(asked, answers):
             self.check(datagram, binding, answer)
@@ -66,9 +71,8 @@ class Side:
     def check(self, datagram, binding, answer):
         """RuntimeError where an answer is not the one to this request, or has another payload."""
         sent, outer = aiocoap.Message.decode(datagram), aiocoap.Message.decode(answer)
-        if (outer.mtype, outer.mid, outer.token, outer.code) != (
-            types.ACK, sent.mid, sent.token, aiocoap.CHANGED
-        ):  # fmt: skip
+        expected = outer.mtype is types.CON or (outer.mtype, outer.mid) == (types.ACK, sent.mid)
+        if not expected or (outer.token, outer.code) != (sent.token, aiocoap.CHANGED):
             raise RuntimeError("answered %s to %s" % (answer.hex(), datagram.hex()))
         inner, _ = self.context.unprotect(outer, binding)
         if (inner.code, inner.payload) != (aiocoap.CONTENT, self.expected):
