@@ -13,7 +13,6 @@ LEFT_OUT = (
     "coap/dtls.py",
     "coap/message.py",
     "coap/outer.py",
-    "coap/ping.py",
     "flashstore/nvs.py",
     "hkdf/viper.py",
     "lwm2m/bootstrap.py",

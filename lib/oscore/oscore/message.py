@@ -22,14 +22,14 @@ _OSCORE = const(9)
 _HOP_LIMIT = const(16)
 _PROXY_URI = const(35)
 _PROXY_SCHEME = const(39)
-_OUTSIDE = (_URI_HOST, _OBSERVE, _URI_PORT, _OSCORE, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME)
-_ONLY_OUTSIDE = (_URI_HOST, _URI_PORT, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME)
+_OUTSIDE = const((_URI_HOST, _OBSERVE, _URI_PORT, _OSCORE, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME))
+_ONLY_OUTSIDE = const((_URI_HOST, _URI_PORT, _HOP_LIMIT, _PROXY_URI, _PROXY_SCHEME))
 # A bit for each of _OUTSIDE below 17; and with what Message.kinds does not tell
 _OUTSIDE_BITS = const(0x102C8)
 _PERHAPS_OUTSIDE = const(0x102C9)
 _PAYLOAD = const(0x20000000)  # in Message.kinds
 
-_EMPTY = (_OSCORE, b"")  # of most responses
+_BARE = const((_OSCORE, b""))  # of most responses
 
 _KID = const(0x08)
 _KID_CONTEXT = const(0x10)
@@ -148,7 +148,7 @@ def wrap(room, msg, code, option):
     for the tag."""
     outer = Message(code)
     if not _special(msg.options):
-        outer.options.append((_OSCORE, option) if option else _EMPTY)
+        outer.options.append((_OSCORE, option) if option else _BARE)
         outer.payload = _plain(msg.code, msg.options, msg.payload, room)
         return outer
     return _wrap_divided(outer, room, msg, option)
