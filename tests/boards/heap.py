@@ -26,7 +26,9 @@ class Measured:
         self.board.start()
         peer.set_account(name, "bb", "aa", SECRET)
         repl = Repl(self.board)
-        repl.run("with open('/main.py', 'w') as f:\n f.write('import heapwatch\\nheapwatch.main()\\n')")
+        repl.run(
+            "with open('/main.py', 'w') as f:\n f.write('import heapwatch\\nheapwatch.main()\\n')"
+        )
         repl.transport.exit_raw_repl()
         repl.close()
         provision(self.board, name, "coap://%s:%d" % (ME, peer.coap), "aa", "bb", SECRET)
@@ -91,7 +93,7 @@ def imports(board, heap):
     """Print what each module takes that the product imports."""
     used = "import gc\ngc.collect()\nprint(gc.mem_alloc())"
     with Qemu(board) as on:
-        names = Repl(on).run("import sys, lwm2m_app, lwm2m_product\nprint(*sys.modules)").split()
+        names = Repl(on).run("import sys, lwm2m_begin, lwm2m_product\nprint(*sys.modules)").split()
     with Qemu(board, heap=heap) as on:
         repl = Repl(on)
         before = int(repl.run(used))

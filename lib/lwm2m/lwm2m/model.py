@@ -88,7 +88,7 @@ class Model:
     an instance came or went, so that the servers are told.
 
     All but reading stands in writing.py: define, add, remove, fill, dump; write, plan,
-    apply, create, delete, execute; row, typeof, present, links.
+    apply, create, delete, execute; row, present, links.
     """
 
     _late = ("writing", "Model")
@@ -120,6 +120,11 @@ class Model:
         """Instances of an object by ascending ID; none is an empty list."""
         instances = self.objects.get(oid)
         return [instances[i] for i in sorted(instances)] if instances else []
+
+    def typeof(self, oid, rid):
+        """Type of a resource, None when unknown: what decoders ask for."""
+        row = find(self.classes[oid].TABLE, rid) if oid in self.classes else None
+        return row[2] if row else None
 
     def touched(self, path, origin):
         for listener in self.listeners:

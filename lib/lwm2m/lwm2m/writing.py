@@ -172,11 +172,6 @@ class Model:
             raise Error(_NOT_FOUND)
         return row
 
-    def typeof(self, oid, rid):
-        """Type of a resource, None when unknown: what decoders ask for."""
-        row = find(self.classes[oid].TABLE, rid) if oid in self.classes else None
-        return row[2] if row else None
-
     def present(self, path):
         """Error 4.04 when nothing of that path is there (an object without instances is)."""
         if len(path) == 1:
