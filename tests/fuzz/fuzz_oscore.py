@@ -49,9 +49,9 @@ def state(account):
     keep = account._keep
     return (
         account.state, account.generation, account._rekey, account._trying, account._worn,
-        account._echo, account._ask, tuple(account._r2), keep.show, keep.dirty, keep.late,
+        account._echo, account._ask, tuple(account._r2), account._patience,
         context_state(account.ctx), context_state(account._pending), context_state(account._first),
-        keep.ctx is account.ctx,
+        keep and (keep.show, keep.dirty, keep.late, keep.ctx is account.ctx),
     )  # fmt: skip
 
 
@@ -283,7 +283,7 @@ def _third_asked():
 def _peer_forgot():
     client, server = pair("b2")
     ready(client, server)
-    client.account._keep.show = True
+    client.account.learned()
     server.start()
     outer, binding = client.account.seal_request(get())
     return client, binding, [server.serve(wire(outer))]
@@ -479,7 +479,7 @@ class _Bound:
     # A context whose nonce is another's, as in message 2 of Appendix B.2.
     def __init__(self, ctx, nonce):
         self._nonce = nonce
-        self.aad = ctx.aad
+        self.request = ctx.request
         self.seal = ctx.seal
         self.tag_len = ctx.tag_len
 

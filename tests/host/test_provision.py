@@ -743,7 +743,7 @@ def test_checks_of_host_and_board_agree():
     from microlwm2m import account
 
     limits = (ROOT / "lib" / "oscore" / "oscore" / "limits.py").read_text()
-    rows = re.findall(r"^    \((\d+), 16, (\d+), \d+\)", limits, re.M)
+    rows = re.findall(r"^ +\((\d+), 16, (\d+), \d+\)", limits, re.M)
     assert {int(n): int(nonce) - 6 for n, nonce in rows} == account.AEADS
     bounds = dict(re.findall(r"^    (\w+) = (\d+)$", limits, re.M))
     assert int(bounds["master_secret"]) == account.SECRET_MAX

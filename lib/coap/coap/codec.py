@@ -149,11 +149,6 @@ def uint_bytes(value):
     return value.to_bytes(n, "big")
 
 
-def describe(code):
-    """A code as it is written: 0x45 is "2.05"."""
-    return "%d.%02d" % (code >> 5, code & 31)
-
-
 def parse(data, msg=None):
     """As decode(), but None for what is not a CoAP message, and where there is no memory for it.
     msg: a Message of type CON that nobody needs any more."""

@@ -8,7 +8,6 @@ from coap.codec import (  # noqa: F401
     Message,
     PlainError,
     SecurityError,
-    describe,
     uint_bytes,
     decode,
     parse,
@@ -103,3 +102,8 @@ def encode(msg, buf=None, start=0):
         raise ValueError("buf")
     buf[start : start + n] = data
     return n
+
+
+def describe(code):
+    """A code as it is written: 0x45 is "2.05"."""
+    return "%d.%02d" % (code >> 5, code & 31)

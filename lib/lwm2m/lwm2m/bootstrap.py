@@ -6,7 +6,7 @@
 # the configuration; a Finish that makes sense makes the new one permanent in one
 # commit, anything else puts the copy back.
 
-from coap.codec import Message, Error, describe
+from coap.codec import Message, Error
 from .account import Session
 from .server import path_of, DEFAULT_FORMAT
 
@@ -79,6 +79,8 @@ class Bootstrap:
         """What became of the request."""
         self.asked = None
         if response is None or response.code != _CHANGED:
+            from .seldom import describe
+
             return self.failed(now, "bootstrap", error or describe(response.code))
         self.say("bootstrap: accepted, waiting for the configuration")
         self.waiting = True

@@ -13,7 +13,7 @@ import asyncio
 import os
 import socket
 
-from coap.codec import Message, Error, describe
+from coap.codec import Message, Error
 from coap.endpoint import Endpoint
 from coap.params import Params
 from coap.transport import UDP, Clock, resolve
@@ -66,6 +66,11 @@ _GRACE_MS = const(500)
 # Location segments that are kept, and bytes in all of them.
 _MAX_LOCATION = const(8)
 _MAX_LOCATION_LEN = const(128)
+
+
+def describe(code):
+    """A code as it is written: 0x45 is "2.05"."""
+    return "%d.%02d" % (code >> 5, code & 31)
 
 
 def printable(text):
