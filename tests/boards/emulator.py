@@ -272,6 +272,14 @@ class Pico(Board):
         self.stop()
 
 
+class _Transport(SerialTransport):
+    """mpremote's, which gives a board 10 s for each answer of its REPL: not enough for an emulator
+    that a busy machine hardly lets run."""
+
+    def read_until(self, min_num_bytes, ending, timeout=6 * START_S, **kw):
+        return super().read_until(min_num_bytes, ending, timeout, **kw)
+
+
 class Repl:
     """A board's raw REPL over mpremote's transport.
 
@@ -284,7 +292,7 @@ class Repl:
         until = time.monotonic() + START_S
         while True:
             try:
-                self.transport = SerialTransport(board.target, timeout=START_S)
+                self.transport = _Transport(board.target, timeout=START_S)
                 nodelay = socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
                 self.transport.serial._socket.setsockopt(*nodelay)
                 self.transport.enter_raw_repl(soft_reset=False)
