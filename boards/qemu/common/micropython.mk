@@ -1,6 +1,6 @@
 # The user C modules of the emulated boards.
 QPORT_DIR := $(USERMOD_DIR)
-SRC_USERMOD_C += $(QPORT_DIR)/qport.c $(QPORT_DIR)/qport_socket.c
+SRC_USERMOD_C += $(addprefix $(QPORT_DIR)/,qport.c qport_disk.c qport_socket.c)
 
 # CRYPTOLIB=1: AES in C from mbed TLS, as ports with TLS have it.
 ifeq ($(CRYPTOLIB),1)

@@ -1,4 +1,4 @@
-// Clock, disk and boot of the emulated boards.
+// Clock, console and boot of the emulated boards.
 // MIT license; Copyright (c) 2026 the microlwm2m authors
 
 #include <string.h>
@@ -8,6 +8,7 @@
 #include "py/objstr.h"
 #include "py/runtime.h"
 #include "py/stream.h"
+#include "qport_disk.h"
 #include "qport_socket.h"
 #include "shared/runtime/pyexec.h"
 
@@ -170,13 +171,6 @@ uint32_t qport_random(void) {
 
 /******************************************************************************/
 // The module qport.
-
-// disk(): the memory of the disk, writable; outside the heap, and in a file on the
-// host where the emulator was started so.
-static mp_obj_t qport_disk(void) {
-    return mp_obj_new_memoryview('B' | 0x80, QPORT_DISK_LEN, (void *)QPORT_DISK);
-}
-static MP_DEFINE_CONST_FUN_OBJ_0(qport_disk_obj, qport_disk);
 
 // ticks(): the counter itself, for instruction counts; 24 bits of it are exact in any
 // difference that fits, and a small int costs no heap.
