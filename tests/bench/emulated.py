@@ -49,16 +49,3 @@ def count(board, groups=None):
                 _, name, *values = line.split("\t")
                 figures[name] = [int(value) for value in values]
     return figures
-
-
-def heap_at_rest(board="M3", heap=65536):
-    """Bytes of heap that a registered device uses at rest, and what is free, on a board."""
-    machine = Qemu(board, heap=heap)
-    with machine:
-        on = repl(machine)
-        out = on.run(
-            "import gc\nx = cases.registered()\ngc.collect()\nprint(gc.mem_alloc(), gc.mem_free())",
-            timeout=60,
-        )
-        on.close()
-    return [int(word) for word in out.split()]

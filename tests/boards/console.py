@@ -10,10 +10,9 @@ import time
 
 from emulator import Repl
 
-MAIN = {
-    "PICO": "import modem\nmodem.connect()\nimport lwm2m_app\nlwm2m_app.main()\n",
-    "M3": "import lwm2m_app\nlwm2m_app.main()\n",
-}
+# The network of those in QEMU is there from the start.
+MAIN = "import lwm2m_app\nlwm2m_app.main()\n"
+CONNECT = {"PICO": "import modem\nmodem.connect()\n"}
 
 
 class Console:
@@ -85,7 +84,7 @@ class Console:
 def install_main(board):
     """Write the board's main.py, as its owner would once."""
     repl = Repl(board)
-    code = "with open('/main.py', 'w') as f:\n f.write(%r)" % MAIN[board.name]
+    code = "with open('/main.py', 'w') as f:\n f.write(%r)" % (CONNECT.get(board.name, "") + MAIN)
     repl.run(code)
     repl.transport.exit_raw_repl()
     repl.close()

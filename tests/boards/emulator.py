@@ -127,6 +127,7 @@ class Qemu(Board):
     disk: a file on the host that is the M3's disk; it outlives stop(), which is a power cut.
     link: a socket; what the M3 writes to its second serial line comes out of its other end.
     stack: bytes, more than the port's 10 KB.
+    watch: ms, after which the console gets a line "heap used=… free=…" when the program waits.
     rom: {path: bytes}, which Repl(rom=True) mounts as /rom, to be read and imported.
     """
 
@@ -136,11 +137,11 @@ class Qemu(Board):
     ROM = {"M0": 0x200D0000, "M0_UNMENDED": 0x200D0000, "RV32": 0x80800000}
 
     def __init__(
-        self, name, heap=None, seed=0, icount=False, disk=None, link=None, rom=None, stack=0
+        self, name, heap=None, seed=0, icount=False, disk=None, link=None, rom=None, stack=0, watch=0
     ):
         super().__init__(name)
         self.heap, self.seed, self.icount, self.disk, self.link = heap, seed, icount, disk, link
-        self.stack = stack
+        self.stack, self.watch = stack, watch
         self.rom = romfs(rom) if rom else b""
         self.rom_at = self.ROM.get(name, 0x21200000)
         if name.startswith("M0") and len(self.rom) > 0x30000:
@@ -161,8 +162,8 @@ class Qemu(Board):
         if self.icount:
             command += ["-icount", "shift=10"]
         at = self.ARGS.get(self.name, 0x21000000)
-        for offset, word in ((0, self.heap or 0), (4, self.seed), (8, self.stack)):
-            command += ["-device", "loader,addr=%#x,data=%d,data-len=4" % (at + offset, word)]
+        for i, word in enumerate((self.heap or 0, self.seed, self.stack, self.watch)):
+            command += ["-device", "loader,addr=%#x,data=%d,data-len=4" % (at + 4 * i, word)]
         if self.rom:
             self._rom = tempfile.NamedTemporaryFile(prefix="rom-")
             self._rom.write(self.rom)

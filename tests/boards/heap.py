@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).resolve().parent.parent / folder) for folder in ("", "interop")]
-from console import Console, provision  # noqa: E402
+from console import Console, install_main, provision  # noqa: E402
 from emulator import ROOT, BoardFault, Qemu, Repl  # noqa: E402
 from link import ME, Link  # noqa: E402
 from peer import Peer  # noqa: E402
@@ -22,22 +22,17 @@ class Measured:
     def __init__(self, peer, board="M3", heap=65536, name="m3"):
         self.peer, self.name = peer, name
         self.link = Link()
-        self.board = Qemu(board, heap=heap, link=self.link.board)
+        self.board = Qemu(board, heap=heap, link=self.link.board, watch=2000)
         self.board.start()
         peer.set_account(name, "bb", "aa", SECRET)
-        repl = Repl(self.board)
-        repl.run(
-            "with open('/main.py', 'w') as f:\n f.write('import heapwatch\\nheapwatch.main()\\n')"
-        )
-        repl.transport.exit_raw_repl()
-        repl.close()
+        install_main(self.board)
         provision(self.board, name, "coap://%s:%d" % (ME, peer.coap), "aa", "bb", SECRET)
         self.console = Console(self.board)
 
-    def heap(self, what="running"):
-        """Bytes used, said from now on."""
+    def heap(self):
+        """Bytes used, said from now on: of all that a board of one's own would hold, main.py too."""
         self.console.skip()
-        return int(self.console.wait_for("heap " + what).split("used=")[1].split()[0])
+        return int(self.console.wait_for("heap used=").split("used=")[1].split()[0])
 
     def rest(self):
         """Bytes used once two sayings in a row agree."""
@@ -129,7 +124,7 @@ def main():
                 assert peer.read("m3", "/3/0", timeout=20).ok
             print("after 10 reads of an instance: %d, after 110: %d" % (ten, measured.rest()))
         finally:
-            print("\n".join(line for line in measured.console.lines if "running" not in line))
+            print("\n".join(line for line in measured.console.lines if "heap used=" not in line))
             measured.close()
 
 

@@ -13,8 +13,9 @@
 #include "shared/runtime/pyexec.h"
 
 // Parameters that the emulator's command line leaves in memory before the start
-// (-device loader,addr=QPORT_ARGS,...): bytes of heap, the seed of os.urandom, bytes of stack.
-// Zero, as memory is without them, means all of the heap, seed 0 and the port's own limit.
+// (-device loader,addr=QPORT_ARGS,...): bytes of heap, the seed of os.urandom, bytes of stack, ms
+// between two sayings of what the heap holds. Zero, as memory is without them, means all of the
+// heap, seed 0, the port's own limit, and silence.
 #define ARGS ((volatile uint32_t *)QPORT_ARGS)
 
 #define REG(a) (*(volatile uint32_t *)(a))
@@ -156,6 +157,21 @@ void __real_mp_stack_set_limit(mp_uint_t limit);
 
 void __wrap_mp_stack_set_limit(mp_uint_t limit) {
     __real_mp_stack_set_limit(ARGS[2] ? ARGS[2] : limit);
+}
+
+// While the program waits in poll, by parameter: what it holds of the heap, said from outside of it.
+// That is from C called by Python, never from an interrupt: gc_collect finds all in the registers and
+// on the stack, as gc.collect() does. Not where micropython.heap_lock() holds.
+
+void qport_wait(void) {
+    static mp_uint_t said;
+    if (ARGS[3] && mp_hal_ticks_ms() - said >= ARGS[3] && !gc_is_locked()) {
+        gc_collect();
+        gc_info_t info;
+        gc_info(&info);
+        mp_printf(&mp_plat_print, "heap used=%u free=%u\n", (unsigned)info.used, (unsigned)info.free);
+        said = mp_hal_ticks_ms();
+    }
 }
 
 // xorshift32

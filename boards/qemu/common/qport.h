@@ -28,6 +28,10 @@
 void qport_boot(void);
 #define MICROPY_PORT_INIT_FUNC qport_boot()
 
+// Where select.poll waits: nothing sleeps here, but what the heap holds is said.
+void qport_wait(void);
+#define MICROPY_INTERNAL_WFE(timeout_ms) qport_wait()
+
 #if defined(QEMU_SOC_NRF51)
 // The stock port has no emitter for the Cortex-M0.
 #define MICROPY_EMIT_THUMB (1)
