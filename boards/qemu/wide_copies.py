@@ -11,25 +11,25 @@ _PLUS = " + 0x12345678 - 0x12345600 - 0x78"
 
 # Name of the copy: (source below lib/, line, the line with constants)
 COPIES = {
-    "wide_layout": (
+    "wide_begin": (
         "aesccm/aesccm/__init__.py",
-        "        to[15] = c",
-        "        to[15] = c" + _PLUS,
+        "        x[33 + i] = s[i]",
+        "        x[33 + i] = s[i]" + _PLUS,
     ),
     "wide_finish": (
         "aesccm/aesccm/__init__.py",
-        "                    tag[i] = mac[i] ^ s0[i]",
-        "                    tag[i] = (mac[i] ^ s0[i])" + _PLUS,
+        "            o[0] = x[0] ^ x[16]",
+        "            o[0] = (x[0] ^ x[16])" + _PLUS,
     ),
     "wide_reveal": (
         "aesccm/aesccm/__init__.py",
-        "            o[0] = d[0] ^ ptr8(k)[0]",
-        "            o[0] = (d[0] ^ ptr8(k)[0])" + _PLUS,
+        "            o[0] = v ^ k",
+        "            o[0] = (v ^ k)" + _PLUS,
     ),
     "wide_blocks": (
         "aesccm/aesccm/viper.py",
-        "            x[0] = p[0] ^ prev[0] ^ k[0]",
-        "            x[0] = (p[0] ^ prev[0] ^ k[0])" + _PLUS,
+        "        x[0] = p[0] ^ k[0]",
+        "        x[0] = (p[0] ^ k[0])" + _PLUS,
     ),
     "wide_sha": (
         "hkdf/hkdf/viper.py",

@@ -61,7 +61,6 @@ class Cases:
     @staticmethod
     def fields(r, algorithm):
         if algorithm == "aesccm":  # text, associated data, key and nonce
-            # More than fits aesccm's work area, which then takes it in pieces, now and then.
             long = r.randrange(20) == 0
             lengths = (size(r, 600 if long else 160), size(r, 300 if long else 60), 29)
         elif algorithm == "sha256":  # in three pieces

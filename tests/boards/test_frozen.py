@@ -29,7 +29,7 @@ RIGHT = "f0910ed7295e6ad4b54fc793154302ff b'plain'"
 
 # A copy, its first use, and what that says.
 COPIES = {
-    "wide_layout": ("AESCCM(bytes(16), 8, cryptolib)", "aesccm: results are wrong"),
+    "wide_begin": ("AESCCM(bytes(16), 8, cryptolib)", "aesccm: results are wrong"),
     "wide_finish": ("AESCCM(bytes(16), 8, cryptolib)", "aesccm: results are wrong"),
     "wide_reveal": ("AESCCM(bytes(16), 8, cryptolib)", "aesccm: results are wrong"),
     "wide_blocks": ("aes(bytes(16), 1)", "aesccm.viper: AES is wrong"),

@@ -1,7 +1,7 @@
 # Seals, opens, forges and derives what stdin asks for; runs under MicroPython.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
-# argv: AES CHUNK SHA256. A line in: `ccm KEY NONCE AAD TEXT TAGLEN WHERE BIT` or
+# argv: AES SHA256. A line in: `ccm KEY NONCE AAD TEXT TAGLEN WHERE BIT` or
 # `hkdf IKM SALT INFO LENGTH` or `hmac KEY MSG`, in hex ("-" for empty). A line out:
 # the result in hex, or what went wrong.
 
@@ -63,8 +63,7 @@ def ccm(key, nonce, aad, text, tag_length, where, bit, aes):
     return hexlify(sealed).decode()
 
 
-def main(aes, chunk, sha256):
-    aesccm.CHUNK = int(chunk)
+def main(aes, sha256):
     aes = provider("aesccm", aes)
     sha256 = provider("hkdf", sha256)
     while True:

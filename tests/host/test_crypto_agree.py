@@ -4,6 +4,7 @@
 import ast
 import hmac
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,7 @@ def ask(micropython, lines, *args, heap="256K"):
 
 
 def size(r, most):
-    """Lengths with an eye on the edges of blocks and of the work area."""
+    """Lengths with an eye on the edges of blocks."""
     return r.choice((r.randrange(most), r.randrange(70), 16 * r.randrange(most // 16) + r.choice((-1, 0, 1)) % most))
 
 
@@ -49,13 +50,12 @@ def ccm_case(r, n, alen, nlen=None):
     return "ccm " + " ".join(fields), want
 
 
-@pytest.mark.parametrize("chunk", (48, 256))
 @pytest.mark.parametrize("aes", AES)
-def test_aesccm_agrees(micropython, aes, chunk):
+def test_aesccm_agrees(micropython, aes):
     r = seeded()
     # A forgery of a 4-byte tag passes once in 2 ** 32: not in the lifetime of this test.
     cases = [ccm_case(r, size(r, 800), size(r, 400)) for _ in range(1000)]
-    answers = ask(micropython, [c[0] for c in cases], aes, chunk, "default")
+    answers = ask(micropython, [c[0] for c in cases], aes, "default")
     for (line, want), got in zip(cases, answers):
         assert got == want, line
 
@@ -68,7 +68,7 @@ def test_aesccm_agrees_on_large_messages(micropython, aes):
         ccm_case(r, 100, 0xFEFF), ccm_case(r, 0, 0xFF00), ccm_case(r, 65535, 70000, 13),
         ccm_case(r, 65536, 3, 12), ccm_case(r, 70001, 0, 7),
     ]
-    answers = ask(micropython, [c[0] for c in cases], aes, 256, "default", heap="4M")
+    answers = ask(micropython, [c[0] for c in cases], aes, "default", heap="4M")
     for (line, want), got in zip(cases, answers):
         assert got == want, line[:80]
 
@@ -83,7 +83,7 @@ def test_hkdf_and_hmac_agree(micropython, sha256):
         want = HKDF(SHA256(), n, salt, info).derive(ikm).hex()
         cases.append(("hkdf %s %s %s %d" % (hexed(ikm), hexed(salt), hexed(info), n), want))
         cases.append(("hmac %s %s" % (hexed(salt), hexed(ikm)), hmac.digest(salt, ikm, "sha256").hex()))
-    answers = ask(micropython, [c[0] for c in cases], "default", 256, sha256)
+    answers = ask(micropython, [c[0] for c in cases], "default", sha256)
     for (line, want), got in zip(cases, answers):
         assert got == want, line
 
@@ -93,12 +93,12 @@ def test_tags_are_compared_to_their_end():
     source = Path(__file__).resolve().parents[2] / "lib/aesccm/aesccm/__init__.py"
     compared = 0
     for node in ast.walk(ast.parse(source.read_text())):
-        if isinstance(node, ast.While) and "x |= " in ast.unparse(node):
+        if isinstance(node, ast.While) and re.search(r"\b[xc] \|= ", ast.unparse(node)):
             inside = [n for statement in node.body for n in ast.walk(statement)]
             if any(isinstance(n, ast.While) for n in inside):
                 continue  # it is in a loop inside
             compared += 1
             branches = (ast.If, ast.IfExp, ast.BoolOp, ast.Compare, ast.Break, ast.Continue, ast.Return)
             assert not [n for n in inside if isinstance(n, branches)], ast.unparse(node)
-            assert ast.unparse(node.test) in ("i < n", "i < tag_len")  # lengths, which are no secret
+            assert ast.unparse(node.test) in ("i < n", "tag_len")  # lengths, which are no secret
     assert compared == 2

@@ -4,5 +4,5 @@
 # ruff: noqa: F821
 
 include("../manifest.py")
-for name in ("wide_layout", "wide_finish", "wide_reveal", "wide_blocks", "wide_sha"):
+for name in ("wide_begin", "wide_finish", "wide_reveal", "wide_blocks", "wide_sha"):
     module(name + ".py", base_path="../../../build/boards/wide", opt=3)

@@ -4,13 +4,11 @@
 # section 5.2.1). The tables take 4.5 KB of RAM from the first key on. Look-ups depend on
 # the key: fit for a microcontroller without a data cache, where each takes as long.
 
-# The tables: four of 256 words, the S-box, two states of 16 bytes, 16 zeros.
+# The tables: four of 256 words, the S-box, two states of 16 bytes.
 _SBOX = const(4096)
 _STATE = const(4352)
-_LEN = const(4400)
-# A key: 44 words of round keys, then what the first block of CBC is XORed with.
-_IV = const(176)
-_KEY_LEN = const(192)
+_LEN = const(4384)
+_KEY_LEN = const(176)  # 44 words of round keys
 
 # FIPS 197 appendix C.1
 _TRY = b"\x69\xc4\xe0\xd8\x6a\x7b\x04\x30\xd8\xcd\xb7\x80\x70\xb4\xc5\x5a"
@@ -18,79 +16,62 @@ _TRY = b"\x69\xc4\xe0\xd8\x6a\x7b\x04\x30\xd8\xcd\xb7\x80\x70\xb4\xc5\x5a"
 _tables = None
 
 
-# Encrypts blocks in place: first some in CBC mode, then some in ECB mode, each n << 13 | where they
-# begin in s. t: the tables, d: a key as _expand makes it; what comes out of CBC last is kept there.
+# Encrypts n blocks in place. s: the blocks; t: the tables; d: a key as _expand makes it.
 # Returns 0; or 1, with nothing done, when s is not aligned to words.
 # The first three arguments live in registers, and these become the current state, as bytes,
 # and the next one, as words.
 @micropython.viper
-def crypt_blocks(s: ptr8, t: ptr32, d: ptr32, cbc: int, ecb: int) -> int:
+def encrypt_blocks(s: ptr8, t: ptr32, d: ptr32, n: int) -> int:
     if int(s) & 3:
         return 1
-    data = int(s)
+    p = ptr32(s)
     key = int(d)
     s = ptr8(int(t) + _STATE)
     d = ptr32(int(t) + _STATE + 16)
     sbox = ptr8(int(t) + _SBOX)
-    prev = ptr32(key + _IV)
-    chain = 1
-    while True:
-        p = ptr32(data + (cbc & 0x1FFF))
-        n = cbc >> 13
-        while n:
-            k = ptr32(key)
-            x = ptr32(s)
-            x[0] = p[0] ^ prev[0] ^ k[0]
-            x[1] = p[1] ^ prev[1] ^ k[1]
-            x[2] = p[2] ^ prev[2] ^ k[2]
-            x[3] = p[3] ^ prev[3] ^ k[3]
-            rounds = 9
-            while rounds:
-                k = ptr32(int(k) + 16)
-                d[0] = t[s[0]] ^ t[s[5] + 256] ^ t[s[10] + 512] ^ t[s[15] + 768] ^ k[0]
-                d[1] = t[s[4]] ^ t[s[9] + 256] ^ t[s[14] + 512] ^ t[s[3] + 768] ^ k[1]
-                d[2] = t[s[8]] ^ t[s[13] + 256] ^ t[s[2] + 512] ^ t[s[7] + 768] ^ k[2]
-                d[3] = t[s[12]] ^ t[s[1] + 256] ^ t[s[6] + 512] ^ t[s[11] + 768] ^ k[3]
-                x = ptr32(d)
-                d = ptr32(s)
-                s = ptr8(x)
-                rounds -= 1
-            # The last round has no MixColumns.
-            x8 = ptr8(d)
-            x8[0] = sbox[s[0]]
-            x8[1] = sbox[s[5]]
-            x8[2] = sbox[s[10]]
-            x8[3] = sbox[s[15]]
-            x8[4] = sbox[s[4]]
-            x8[5] = sbox[s[9]]
-            x8[6] = sbox[s[14]]
-            x8[7] = sbox[s[3]]
-            x8[8] = sbox[s[8]]
-            x8[9] = sbox[s[13]]
-            x8[10] = sbox[s[2]]
-            x8[11] = sbox[s[7]]
-            x8[12] = sbox[s[12]]
-            x8[13] = sbox[s[1]]
-            x8[14] = sbox[s[6]]
-            x8[15] = sbox[s[11]]
-            p[0] = d[0] ^ k[4]
-            p[1] = d[1] ^ k[5]
-            p[2] = d[2] ^ k[6]
-            p[3] = d[3] ^ k[7]
-            if chain:
-                prev = ptr32(p)
-            p = ptr32(int(p) + 16)
-            n -= 1
-        if chain == 0:
-            return 0
-        k = ptr32(key + _IV)
-        k[0] = prev[0]
-        k[1] = prev[1]
-        k[2] = prev[2]
-        k[3] = prev[3]
-        chain = 0
-        cbc = ecb
-        prev = ptr32(int(t) + _STATE + 32)
+    while n:
+        k = ptr32(key)
+        x = ptr32(s)
+        x[0] = p[0] ^ k[0]
+        x[1] = p[1] ^ k[1]
+        x[2] = p[2] ^ k[2]
+        x[3] = p[3] ^ k[3]
+        rounds = 9
+        while rounds:
+            k = ptr32(int(k) + 16)
+            d[0] = t[s[0]] ^ t[s[5] + 256] ^ t[s[10] + 512] ^ t[s[15] + 768] ^ k[0]
+            d[1] = t[s[4]] ^ t[s[9] + 256] ^ t[s[14] + 512] ^ t[s[3] + 768] ^ k[1]
+            d[2] = t[s[8]] ^ t[s[13] + 256] ^ t[s[2] + 512] ^ t[s[7] + 768] ^ k[2]
+            d[3] = t[s[12]] ^ t[s[1] + 256] ^ t[s[6] + 512] ^ t[s[11] + 768] ^ k[3]
+            x = ptr32(d)
+            d = ptr32(s)
+            s = ptr8(x)
+            rounds -= 1
+        # The last round has no MixColumns.
+        x8 = ptr8(d)
+        x8[0] = sbox[s[0]]
+        x8[1] = sbox[s[5]]
+        x8[2] = sbox[s[10]]
+        x8[3] = sbox[s[15]]
+        x8[4] = sbox[s[4]]
+        x8[5] = sbox[s[9]]
+        x8[6] = sbox[s[14]]
+        x8[7] = sbox[s[3]]
+        x8[8] = sbox[s[8]]
+        x8[9] = sbox[s[13]]
+        x8[10] = sbox[s[2]]
+        x8[11] = sbox[s[7]]
+        x8[12] = sbox[s[12]]
+        x8[13] = sbox[s[1]]
+        x8[14] = sbox[s[6]]
+        x8[15] = sbox[s[11]]
+        p[0] = d[0] ^ k[4]
+        p[1] = d[1] ^ k[5]
+        p[2] = d[2] ^ k[6]
+        p[3] = d[3] ^ k[7]
+        p = ptr32(int(p) + 16)
+        n -= 1
+    return 0
 
 
 # The tables, made and tried out when first needed.
@@ -113,11 +94,10 @@ def tables():
             if p == 1:
                 break
         _fill(t, 0, 0x63)
-        # The example in both modes: a wrong compiler, or frozen code that the
-        # linker put at an address where it reads wrong constants, must not go unseen.
-        key = _expand(t, bytes(range(16)))
+        # An example: a wrong compiler, or frozen code that the linker put at an address where
+        # it reads wrong constants, must not go unseen.
         buf = bytearray(bytes(range(0, 256, 17)) * 2)
-        crypt_blocks(buf, t, key, 1 << 13, 1 << 13 | 16)
+        encrypt_blocks(buf, t, _expand(t, bytes(range(16))), 2)
         if buf != _TRY * 2:
             raise RuntimeError("aesccm.viper: AES is wrong; how was it compiled?")
         _tables = t
@@ -134,12 +114,12 @@ def _fill(t, x, v):
         t[at : at + 4] = row[-i & 3 : (-i & 3) + 4]
 
 
-# Round keys (FIPS 197 section 5.2) and a zero IV, as a bytearray.
+# Round keys (FIPS 197 section 5.2), as a bytearray.
 def _expand(t, key):
     w = bytearray(_KEY_LEN)
     w[:16] = key
     rcon = 1
-    for i in range(16, _IV, 4):
+    for i in range(16, _KEY_LEN, 4):
         if i & 15:
             w[i : i + 4] = w[i - 4 : i]
         else:
@@ -153,38 +133,30 @@ def _expand(t, key):
 
 
 class aes:
-    """As cryptolib.aes: AES-128 for encryption in the modes ECB (1) and CBC (2).
+    """As cryptolib.aes: AES-128 for encryption in the mode ECB (1).
 
-    key: 16 bytes. iv: 16 bytes, in CBC mode. Raises ValueError, and RuntimeError
-    when AES does not give what FIPS 197 says.
+    key: 16 bytes. Raises ValueError, and RuntimeError when AES does not give what FIPS 197
+    says.
     """
 
-    def __init__(self, key, mode, iv=None):
+    def __init__(self, key, mode):
         if len(key) != 16:
             raise ValueError("key")
-        if mode not in (1, 2) or (mode == 2) != (iv is not None):
+        if mode != 1:
             raise ValueError("mode")
-        self._cbc = mode - 1
         self._tables = tables()
         self.key = _expand(self._tables, key)
-        if iv is not None:
-            if len(iv) != 16:
-                raise ValueError("iv")
-            self.key[_IV:] = iv
 
     def encrypt(self, data, out=None):
         """Encrypt data, whole blocks, into out, which may be data itself; returns out,
-        or new bytes without it. CBC goes on from call to call."""
+        or new bytes without it."""
         n = len(data)
         if n & 15:
             raise ValueError("data: whole blocks")
-        # Blocks in CBC mode, and in ECB mode
-        cbc = n << 9 if self._cbc else 0
-        ecb = (n << 9) - cbc
-        if out is not data or crypt_blocks(data, self._tables, self.key, cbc, ecb):
+        if out is not data or encrypt_blocks(data, self._tables, self.key, n >> 4):
             # The kernel writes words, in place.
             buf = bytearray(data)
-            crypt_blocks(buf, self._tables, self.key, cbc, ecb)
+            encrypt_blocks(buf, self._tables, self.key, n >> 4)
             if out is None:
                 return bytes(buf)
             if len(out) < n:
