@@ -55,6 +55,44 @@ def profile(sizes, name, arch):
     return sum(sizes[path][arch] for path in paths)
 
 
+# --- flash, frozen
+
+
+def _freeze(paths, board):
+    # Bytes of flash: of the object that MicroPython's tool and the compiler make of the same .mpy.
+    # Names that the image has without them are not in it.
+    from emulated import images
+
+    tree, work = images.OUT / "src" / images.MICROPYTHON, images.OUT / board / "work"
+    tool = [sys.executable, str(tree / "tools" / "mpy-tool.py"), "-f", "-mlongint-impl=mpz"]
+    tool += ["-q", str(work / "genhdr" / "qstrdefs.preprocessed.h")]
+    files = [path[:-3] + ".mpy" for path in paths]
+    code = subprocess.run([*tool, *files], cwd=compiled("armv6m"), check=True, capture_output=True)
+    target = OUT / "frozen.o"
+    gcc = [images.cross(board) + "gcc", "-mcpu=cortex-m0", "-mthumb", "-Os", "-std=gnu99"]
+    gcc += ["-ffunction-sections", "-fdata-sections"]  # all as the port's Makefile
+    gcc += ["-DMP_CONFIGFILE=\"qport.h\"", "-DQEMU_SOC_NRF51"]
+    for folder in (work, tree, tree / "ports" / "qemu", ROOT / "boards" / "qemu" / "common"):
+        gcc += ["-I", str(folder)]
+    subprocess.run([*gcc, "-x", "c", "-c", "-", "-o", target], input=code.stdout, check=True)
+    out = subprocess.run(
+        [images.cross(board) + "size", target], check=True, capture_output=True, text=True
+    ).stdout
+    text, data = out.splitlines()[1].split()[:2]
+    return int(text) + int(data)
+
+
+def frozen(board="M0"):
+    """{profile: bytes of flash}; None where the board is not built."""
+    from emulated import why_not
+
+    why = why_not(board)
+    if why:
+        print("flash, frozen: not measured, %s" % why)
+        return None
+    return {"full": _freeze(sources(), board), "minimal": _freeze(minimal(), board)}
+
+
 # --- import RAM
 
 
@@ -172,7 +210,7 @@ def main():
     args = parser.parse_args()
     OUT.mkdir(parents=True, exist_ok=True)
     old = json.loads(RECORD.read_text()) if RECORD.exists() else {"modules": {}}
-    sizes, unix, m3 = flash(), ram_unix(), ram_m3()
+    sizes, unix, m3, in_flash = flash(), ram_unix(), ram_m3(), frozen()
     failed = []
     print(
         "%-28s" % "bytes of .mpy"
@@ -209,6 +247,8 @@ def main():
             line += "%8s %7s" % (sum(ram[path] or 0 for path in paths) if ram else "-", "")
         word = "of" if name in NUMBERS else "MISSED, the goal is" if now > number else "goal"
         print(line.rstrip() + "   %s %d" % (word, number))
+    for name, now in (in_flash or {}).items():
+        print("%-28s%11d   of flash on the M0, frozen" % (name, now))
     if args.update:
         out = {name: {arch: profile(sizes, name, arch) for arch in ARCHS} for name in PROFILES}
         out["modules"] = record
