@@ -86,7 +86,13 @@ async def _run(server, secret):
     wire = Wire(server.account(secret), lambda seen: timeline.datagram(seen, tell(seen)))
     failed = None
     with tempfile.TemporaryDirectory(prefix="microlwm2m-demo-") as folder:
-        device = Device(folder, lambda line: timeline.says("device says", line))
+
+        def heard(line):
+            # A device that is interrupted while it starts says so with a traceback.
+            if not stop.is_set():
+                timeline.says("device says", line)
+
+        device = Device(folder, heard)
         demo = Demo(timeline, server, device, wire)
         try:
             await _unless(stop, demo.run())
