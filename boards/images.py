@@ -77,6 +77,7 @@ DEFAULT = list(BOARDS)
 UNMENDED = {"M0_UNMENDED": "M0"}
 UNALIGNED = ("M3", "M3_CRYPTOLIB", *UNMENDED)
 CROSS = {"RV32": "riscv64-unknown-elf-"}
+CORES = {"M0": ("cortex-m0", "QEMU_SOC_NRF51"), "M3": ("cortex-m3", "QEMU_SOC_MPS2")}
 
 
 class Failed(Exception):
@@ -85,6 +86,18 @@ class Failed(Exception):
 
 def cross(board):
     return CROSS.get(board, "arm-none-eabi-")
+
+
+def compiler(board):
+    """The compiler, as the port's Makefile calls it, for C that includes MicroPython's headers: on
+    the M0 and the M3, built."""
+    tree, work = OUT / "src" / MICROPYTHON, OUT / board / "work"
+    core, soc = CORES[board[:2]]
+    command = [cross(board) + "gcc", "-mcpu=" + core, "-mthumb", "-Os", "-std=gnu99", "-D" + soc]
+    command += ["-ffunction-sections", "-fdata-sections", '-DMP_CONFIGFILE="qport.h"']
+    for folder in (work, tree, tree / "ports" / "qemu", HERE / "qemu" / "common"):
+        command += ["-I", str(folder)]
+    return command
 
 
 def image(board):

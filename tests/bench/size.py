@@ -69,12 +69,8 @@ def _freeze(paths, board):
     files = [path[:-3] + ".mpy" for path in paths]
     code = subprocess.run([*tool, *files], cwd=compiled("armv6m"), check=True, capture_output=True)
     target = OUT / "frozen.o"
-    gcc = [images.cross(board) + "gcc", "-mcpu=cortex-m0", "-mthumb", "-Os", "-std=gnu99"]
-    gcc += ["-ffunction-sections", "-fdata-sections"]  # all as the port's Makefile
-    gcc += ["-DMP_CONFIGFILE=\"qport.h\"", "-DQEMU_SOC_NRF51"]
-    for folder in (work, tree, tree / "ports" / "qemu", ROOT / "boards" / "qemu" / "common"):
-        gcc += ["-I", str(folder)]
-    subprocess.run([*gcc, "-x", "c", "-c", "-", "-o", target], input=code.stdout, check=True)
+    gcc = [*images.compiler(board), "-x", "c", "-c", "-", "-o", target]
+    subprocess.run(gcc, input=code.stdout, check=True)
     out = subprocess.run(
         [images.cross(board) + "size", target], check=True, capture_output=True, text=True
     ).stdout

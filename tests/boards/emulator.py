@@ -128,6 +128,7 @@ class Qemu(Board):
     link: a socket; what the M3 writes to its second serial line comes out of its other end.
     stack: bytes, more than the port's 10 KB.
     watch: ms, after which the console gets a line "heap used=… free=…" when the program waits.
+    qmp: path for a socket of QEMU's, which save() needs.
     rom: {path: bytes}, which Repl(rom=True) mounts as /rom, to be read and imported.
     """
 
@@ -137,11 +138,12 @@ class Qemu(Board):
     ROM = {"M0": 0x200D0000, "M0_UNMENDED": 0x200D0000, "RV32": 0x80800000}
 
     def __init__(
-        self, name, heap=None, seed=0, icount=False, disk=None, link=None, rom=None, stack=0, watch=0
-    ):
+        self, name, heap=None, seed=0, icount=False, disk=None, link=None, rom=None, stack=0,
+        watch=0, qmp=None,
+    ):  # fmt: skip
         super().__init__(name)
         self.heap, self.seed, self.icount, self.disk, self.link = heap, seed, icount, disk, link
-        self.stack, self.watch = stack, watch
+        self.stack, self.watch, self.qmp = stack, watch, qmp
         self.rom = romfs(rom) if rom else b""
         self.rom_at = self.ROM.get(name, 0x21200000)
         if name.startswith("M0") and len(self.rom) > 0x30000:
@@ -161,6 +163,8 @@ class Qemu(Board):
             command += ["memory-backend-file,id=ram0,mem-path=%s,size=16M,share=on" % self.disk]
         if self.icount:
             command += ["-icount", "shift=10"]
+        if self.qmp:
+            command += ["-qmp", "unix:%s,server=on,wait=off" % self.qmp]
         at = self.ARGS.get(self.name, 0x21000000)
         for i, word in enumerate((self.heap or 0, self.seed, self.stack, self.watch)):
             command += ["-device", "loader,addr=%#x,data=%d,data-len=4" % (at + 4 * i, word)]
@@ -191,6 +195,20 @@ class Qemu(Board):
                 command, pass_fds=pass_fds, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             )  # fmt: skip
         running.add(self.process)
+
+    def save(self, file, at, size):
+        """Stop the board and write so many bytes of its memory, from an address, to a file."""
+        memory = {"val": at, "size": size, "filename": str(file)}
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self.qmp))
+            answers = monitor.makefile()
+            for command, arguments in (("qmp_capabilities", {}), ("stop", {}), ("pmemsave", memory)):
+                monitor.sendall(json.dumps({"execute": command, "arguments": arguments}).encode())
+                answer = {}
+                while "return" not in answer:  # a greeting and events come between
+                    answer = json.loads(answers.readline())
+                    if "error" in answer:
+                        raise OSError(answer["error"]["desc"])
 
 
 class Pico(Board):

@@ -17,12 +17,12 @@ SECRET = "0102030405060708090a0b0c0d0e0f10"
 
 
 class Measured:
-    """A provisioned M3 that says its heap, at a Leshan peer."""
+    """A provisioned M3 that says its heap, at a Leshan peer. more: goes on to Qemu."""
 
-    def __init__(self, peer, board="M3", heap=65536, name="m3"):
+    def __init__(self, peer, board="M3", heap=65536, name="m3", **more):
         self.peer, self.name = peer, name
         self.link = Link()
-        self.board = Qemu(board, heap=heap, link=self.link.board, watch=2000)
+        self.board = Qemu(board, heap=heap, link=self.link.board, watch=2000, **more)
         self.board.start()
         peer.set_account(name, "bb", "aa", SECRET)
         install_main(self.board)
