@@ -26,8 +26,11 @@ _START = (
     "lwm2m_flash",
     "lwm2m_restart",
 )
-# And once an account has registered: they hold functions and no state.
+# And whenever an account has registered or updated: they hold functions and no state.
 _SETTLED = (
+    "coap.exchange",
+    "coap.late",
+    "coap.sending",
     "hkdf",
     "lwm2m_begin",
     "lwm2m.seldom",

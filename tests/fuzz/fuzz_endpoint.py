@@ -1,18 +1,18 @@
 # A sealed endpoint, and a plain one, under datagrams that are good, forged, cut and repeated.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
+import coap.exchange  # noqa: F401  this and what follows: loaded here and not while it runs
+import coap.late  # noqa: F401
 import coap.message as m
-import coap.outer  # noqa: F401  loaded here and not while it runs
+import coap.outer  # noqa: F401
+import coap.sending  # noqa: F401
 from bodies import decode_body
 from coap.block import block_value
 from coap.endpoint import Endpoint as _Endpoint
 from coap.params import Params
+from coap_net import bodies, exchanges, flying, outer_of, queue
 from fuzz_targets import Input
 from oscorepair import CLIENT, SERVER, Flash, Rand, account, forging, recorder
-
-
-def bodies(end):
-    return end.blocks.bodies if end.blocks else []
 
 STEPS = 24
 PEERS = ("p", "q")
@@ -116,9 +116,9 @@ class Endpoint:
         end = self.end
         ctx = end.hook.ctx
         return (
-            self.handled, ctx.window.highest, ctx.window.bits, ctx.seq, len(end.seen.entries),
+            self.handled, ctx.window.highest, ctx.window.bits, ctx.seq, len(end.entries),
             len(end.observations), [(b.key, b.used) for b in bodies(end)],
-            [e.done for e in end.exchanges if not e.sealed], end._queue[:],
+            [e.done for e in exchanges(end) if not e.sealed], queue(end)[:],
         )  # fmt: skip
 
     def step(self, op, arg, data):
@@ -262,12 +262,12 @@ class Endpoint:
             raise fault
         end = self.end
         params = end.params
-        assert len(end.seen.entries) <= params.dedup_slots
-        assert len(end.exchanges) <= 4 * params.max_exchanges
+        assert len(end.entries) <= params.dedup_slots
+        assert len(exchanges(end)) <= 4 * params.max_exchanges
         assert len(end.observations) <= params.max_observations
         assert len(bodies(end)) <= params.max_transfers
-        if end.outer is not None:
-            assert len(end.outer.server.bodies) <= params.max_outer
+        if outer_of(end) is not None:
+            assert len(outer_of(end).server.bodies) <= params.max_outer
 
     def quiet(self):
         """In the end all of it goes away."""
@@ -275,7 +275,7 @@ class Endpoint:
         for observation in end.observations[:]:
             end.forget(observation)
         for _ in range(60):
-            for exchange in end.exchanges[:]:
+            for exchange in exchanges(end)[:]:
                 end.cancel(exchange)
             wake = end.next_wakeup()
             if wake is None:
@@ -283,5 +283,5 @@ class Endpoint:
             self.now = max(self.now, wake)
             end.poll(self.now)
         self.check()
-        assert not end.exchanges and not end._flying and not end._queue and not bodies(end)
-        assert end.outer is None or not end.outer.server.bodies
+        assert not exchanges(end) and not flying(end) and not queue(end) and not bodies(end)
+        assert outer_of(end) is None or not outer_of(end).server.bodies

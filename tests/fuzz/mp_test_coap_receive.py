@@ -50,7 +50,7 @@ from coap.message import (
 )
 from coap.params import Params
 import coap.outer  # noqa: F401  so that the heap does not shrink when it is first needed
-from coap_net import Toy, bodies
+from coap_net import Toy, bodies, exchanges, flying, outer_of, queue
 
 COUNT = int(os.getenv("COAP_FUZZ") or 30000)
 PEERS = ("p", "q")
@@ -132,8 +132,8 @@ class Victim:
         if way == 0:
             msg = Message(CODES[below(4)], payload=bytes(below(200)))
             end.request(msg, peer, self.now, self.answered, below(2) == 0, observe=below(2) == 0)
-        elif way == 1 and end.exchanges and below(4) == 0:
-            end.cancel(end.exchanges[below(len(end.exchanges))])
+        elif way == 1 and exchanges(end) and below(4) == 0:
+            end.cancel(exchanges(end)[below(len(exchanges(end)))])
         elif way == 2 and end.observations:
             observation = end.observations[below(len(end.observations))]
             code = NOT_FOUND if below(10) == 0 else CONTENT
@@ -154,17 +154,17 @@ class Victim:
     def check(self):
         end = self.end
         params = end.params
-        assert len(end.seen.entries) <= params.dedup_slots
-        assert [seen[0] for seen in end.seen.entries] == end.seen.mids
+        assert len(end.entries) <= params.dedup_slots
+        assert [seen[0] for seen in end.entries] == end.mids
         # Each may have one that fetches the rest of a notification, and these one that fetches
         # what a proxy cut off.
-        assert len(end.exchanges) <= 4 * params.max_exchanges
-        if end.outer is not None:
-            assert len(end.outer.server.bodies) <= params.max_outer
+        assert len(exchanges(end)) <= 4 * params.max_exchanges
+        if outer_of(end) is not None:
+            assert len(outer_of(end).server.bodies) <= params.max_outer
         assert len(end.observations) <= params.max_observations
         assert len(bodies(end)) <= params.max_transfers
-        assert len(end._flying) <= 4 * params.max_exchanges + params.max_separate
-        assert len(end._queue) <= params.max_exchanges * 2 + params.max_observations
+        assert len(flying(end)) <= 4 * params.max_exchanges + params.max_separate
+        assert len(queue(end)) <= params.max_exchanges * 2 + params.max_observations
         for observation in end.observations:
             assert observation.key is not None
 
@@ -185,7 +185,7 @@ def datagram(victim):
     if way < 5 and victim.sent:
         # An answer to something that was sent: an acknowledgement, a reset, a response.
         got, peer = victim.sent[below(len(victim.sent))]
-        live = [exchange for exchange in victim.end.exchanges if exchange.mid is not None]
+        live = [exchange for exchange in exchanges(victim.end) if exchange.mid is not None]
         if live and below(4):
             got = live[below(len(live))]
             peer = got.peer
@@ -269,18 +269,18 @@ def quiet(victim):
     while end.next_wakeup() is not None:
         victim.now += 100000
         end.poll(victim.now)
-        for exchange in end.exchanges[:]:
+        for exchange in exchanges(end)[:]:
             end.cancel(exchange)
     victim.now += 1000000
     for i in range(end.params.dedup_slots):
-        end.seen.add(i, None, None, victim.now)
-    del end.seen.entries[:]
-    del end.seen.mids[:]
-    end.seen.size = 0
+        end._remember(i, None, None, victim.now)
+    del end.entries[:]
+    del end.mids[:]
+    end._room = end.params.dedup_bytes
     del victim.sent[:]
     end.poll(victim.now)
-    assert (end.exchanges, end._flying, end._queue, bodies(end)) == ([], [], [], [])
-    assert end.outer is None or not end.outer.server.bodies
+    assert (exchanges(end), flying(end), queue(end), bodies(end)) == ([], [], [], [])
+    assert outer_of(end) is None or not outer_of(end).server.bodies
     gc.collect()
     return gc.mem_free()
 

@@ -218,7 +218,8 @@ async def ask(port, step, lose):
     running.cancel()
     endpoint = steps.driver.endpoint
     assert endpoint.counters.errors == 0, dict(endpoint.counters.items())
-    assert not endpoint._flying and not endpoint._queue
+    endpoint.poll(steps.driver.clock.now())
+    assert endpoint.sending is None
     print("PASSED", dict(endpoint.counters.items()))
 
 

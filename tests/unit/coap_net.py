@@ -167,6 +167,26 @@ def text(msg):
     return bytes(msg.payload)
 
 
+def outer_of(end):
+    """What puts together the sealed messages that a proxy cut, or None."""
+    return end.blocks and end.blocks.outer
+
+
+def exchanges(end):
+    """Requests that an endpoint waits for."""
+    return end.sending.exchanges if end.sending else []
+
+
+def flying(end):
+    """What an endpoint sent and waits for."""
+    return end.sending.flying if end.sending else []
+
+
+def queue(end):
+    """What waits for its turn."""
+    return end.sending.queue if end.sending else []
+
+
 def bodies(end):
     """The bodies that an endpoint puts together or sends in blocks; there is nothing to keep
     them before the first."""

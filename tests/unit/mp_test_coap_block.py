@@ -6,7 +6,7 @@ from check import equal, raises
 from coap.block import Client, Incomplete, block_of, block_value, key_of
 from coap.message import *
 from coap.params import Params
-from coap_net import Calls, Net, Rand, bodies, text
+from coap_net import Calls, Net, Rand, bodies, exchanges, flying, queue, text
 
 
 def body(n):
@@ -66,7 +66,7 @@ def ask(net, client, code, path="v", payload=b"", ms=300000):
 
 def check_empty(net):
     for end in net.ends.values():
-        equal((bodies(end), end.exchanges, end._flying, end._queue), ([], [], [], []))
+        equal((bodies(end), exchanges(end), flying(end), queue(end)), ([], [], [], []))
 
 
 def test_get_figure_2():

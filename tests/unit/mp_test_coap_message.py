@@ -5,7 +5,7 @@ from check import equal, raises
 from coap import message
 from coap.message import *
 from bodies import decode_body
-from coap.codec import body_of
+from coap.late import body_of
 from coap.message import pack, uint, uint_bytes
 
 
@@ -197,7 +197,7 @@ def _public(module):
 def test_copies_of_constants_agree():
     # A const is inlined only in its own module, so modules have copies.
     names = _public(message)
-    modules = ("block", "endpoint", "exchange", "messaging", "observe", "outer", "seldom")
+    modules = ("block", "endpoint", "exchange", "late", "observe", "outer", "seldom", "sending")
     assert _copies("coap/coap", modules, names) > 35
     modules = ("account", "contexts", "derive", "message", "proxy", "refuse")
     assert _copies("oscore/oscore", modules, names) > 20

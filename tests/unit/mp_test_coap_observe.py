@@ -5,7 +5,7 @@
 from check import equal
 from coap.message import *
 from coap.observe import Observation
-from coap_net import Calls, Net, bodies, text
+from coap_net import Calls, Net, bodies, exchanges, flying, queue, text
 
 
 class Sensor:
@@ -285,7 +285,7 @@ def test_notification_in_blocks():
         equal([m.uint(BLOCK2, 0) >> 4 for m in moved], [0, 1, 1, 2, 2, 3, 3])
         equal([m.opt(OBSERVE) is not None for m in moved], [True] + [False] * 6)
         assert moved[0].token not in [m.token for m in moved[1:]]
-    equal((client._queue, client._flying, bodies(server)), ([], [], []))
+    equal((queue(client), flying(client), bodies(server)), ([], [], []))
 
 
 def test_newer_notification_while_the_rest_is_fetched():
@@ -302,7 +302,7 @@ def test_newer_notification_while_the_rest_is_fetched():
     server.notify(sensor.observations[0], Message(CONTENT, payload=b), net.now)
     net.run(100000)
     equal(text(calls.one()[0]), b)
-    equal((len(client.exchanges), client._flying, client._queue), (1, [], []))
+    equal((len(exchanges(client)), flying(client), queue(client)), (1, [], []))
 
 
 def observing(**settings):
@@ -356,7 +356,7 @@ def test_client_keeps_the_order():
 def test_client_whose_server_does_not_observe():
     net, me, calls, exchange, got = observing()
     me.receive(encode(Message(CONTENT, ACK, got.mid, got.token, b"a")), "peer", net.now)
-    equal((text(calls.one()[0]), exchange.done, me.exchanges), (b"a", True, []))
+    equal((text(calls.one()[0]), exchange.done, exchanges(me)), (b"a", True, []))
 
 
 def test_client_whose_observation_ends():
@@ -364,7 +364,7 @@ def test_client_whose_observation_ends():
     me.receive(encode(Message(CONTENT, ACK, got.mid, got.token, b"a").add(OBSERVE, 5)), "peer", net.now)
     msg = Message(NOT_FOUND, NON, 9, got.token)
     me.receive(encode(msg), "peer", net.now)
-    equal((calls[1][0].code, exchange.done, me.exchanges), (NOT_FOUND, True, []))
+    equal((calls[1][0].code, exchange.done, exchanges(me)), (NOT_FOUND, True, []))
 
 
 def test_client_cancels():
@@ -390,7 +390,7 @@ def test_cancelling_while_the_rest_is_fetched():
     me.receive(encode(reply), "peer", net.now)
     equal((last(net).uint(BLOCK2), last(net).opt(OBSERVE), calls), (1 << 4 | 5, None, []))
     me.cancel(exchange)
-    equal((calls, me.exchanges, me.next_wakeup()), ([(None, "cancelled")], [], None))
+    equal((calls, exchanges(me), me.next_wakeup()), ([(None, "cancelled")], [], None))
 
 
 def test_two_ends_over_a_bad_network():

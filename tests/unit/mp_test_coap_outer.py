@@ -5,7 +5,7 @@
 
 from check import equal
 from coap.message import *
-from coap_net import Calls, Net, bodies, text
+from coap_net import Calls, Net, bodies, exchanges, flying, outer_of, text
 from oscorepair import pair, recorder, wire
 
 BODY = bytes([i * 7 & 0xFF for i in range(400)])
@@ -112,7 +112,7 @@ def test_both_ways():
         assert b"path" not in datagram[3] and BODY[:30] not in datagram[3]
     # Nothing is left of it.
     for end in (client, server):
-        equal((end.counters.errors, end.outer.server.bodies, end.exchanges), (0, [], []))
+        equal((end.counters.errors, outer_of(end).server.bodies, exchanges(end)), (0, [], []))
         equal(end.next_wakeup(), None)
 
 
@@ -231,7 +231,7 @@ def test_answers_to_blocks():
         got = p.block(outer, num, True)
         # Plain, and no more than the block's number.
         equal((got.type, got.code, [(n, bytes(v)) for n, v in got.options]), (ACK, CONTINUE, [(BLOCK1, bytes((num << 4 | 10,)))]))
-        equal((bytes(got.payload), p.end.seen.entries, p.end.counters.requests), (b"", [], 0))
+        equal((bytes(got.payload), p.end.entries, p.end.counters.requests), (b"", [], 0))
     assert 128 < size <= 192
     got = p.block(outer, 2, False)
     equal((got.type, got.uint(BLOCK1)), (ACK, 2 << 4 | 2))
@@ -245,7 +245,7 @@ def test_answers_to_blocks():
 def test_one_block_that_is_all():
     p = Peer()
     p.check(p.body(p.seal(), 4))
-    equal(p.end.outer.server.bodies, [])
+    equal(outer_of(p.end).server.bodies, [])
 
 
 def test_not_confirmable_blocks():
@@ -283,7 +283,7 @@ def test_bad_blocks():
     equal(p.block(outer, 0, True, 2, bytes(65)).code, BAD_REQUEST)
     msg = Message(POST, CON, 99, b"t", bytes(16)).add(OSCORE, outer.opt(OSCORE))
     equal(p.send(encode(msg.add(BLOCK1, b"\x01\0\0\0"))).code, BAD_OPTION)
-    equal((p.end.counters.dropped, p.end.outer.server.bodies, p.end.seen.entries), (4, [], []))
+    equal((p.end.counters.dropped, outer_of(p.end).server.bodies, p.end.entries), (4, [], []))
 
 
 def test_too_long():
@@ -294,19 +294,19 @@ def test_too_long():
     for num in range(3):
         equal(p.block(outer, num, True).code, CONTINUE)
     equal(p.block(outer, 3, True).code, TOO_LARGE)
-    equal((p.end.outer.server.bodies, p.handler.requests), ([], []))
+    equal((outer_of(p.end).server.bodies, p.handler.requests), ([], []))
 
 
 def test_switched_off():
     p = Peer(max_outer=0)
     equal(p.block(p.seal(), 0, True).code, BAD_REQUEST)
-    equal((p.end.outer, p.end.counters.refused), (None, 1))
+    equal((outer_of(p.end), p.end.counters.refused), (None, 1))
 
 
 def test_a_plain_request_is_not_put_together():
     p = Peer()
     got = p.send(encode(Message(PUT, CON, 5, b"t", bytes(16)).add(BLOCK1, 8)))
-    equal((got.code, p.end.outer), (UNAUTHORIZED, None))
+    equal((got.code, outer_of(p.end)), (UNAUTHORIZED, None))
 
 
 def test_forged_blocks():
@@ -318,7 +318,7 @@ def test_forged_blocks():
     equal(p.block(outer, 1, True).code, CONTINUE)  # taken for a repetition
     got = p.block(outer, 2, False)
     equal((got.code, got.uint(MAX_AGE), got.opt(BLOCK1)), (BAD_REQUEST, 0, None))
-    equal((p.end.seen.entries, p.handler.requests, p.end.outer.server.bodies), ([], [], []))
+    equal((p.end.entries, p.handler.requests, outer_of(p.end).server.bodies), ([], [], []))
     equal(p.end.hook.ctx.window.highest, -1)
     # Nothing that lasts: the same message is still good.
     p.check(p.body(outer))
@@ -333,7 +333,7 @@ def test_bounds_and_time():
     outers = [p.seal() for _ in range(4)]
     for outer in outers:
         p.block(outer, 0, True)
-    equal((len(p.end.outer.server.bodies), len(bodies(p.end))), (2, 1))
+    equal((len(outer_of(p.end).server.bodies), len(bodies(p.end))), (2, 1))
     # The two that were used last go on; of another peer's none does.
     equal(p.block(outers[1], 1, True).code, INCOMPLETE)
     equal(p.block(outers[2], 1, True, peer="other").code, INCOMPLETE)
@@ -341,9 +341,9 @@ def test_bounds_and_time():
     p.net.run(4999)
     equal(p.block(outers[2], 1, True).code, CONTINUE)
     p.net.run(1)
-    equal(len(p.end.outer.server.bodies), 1)
+    equal(len(outer_of(p.end).server.bodies), 1)
     p.net.run(5000)
-    equal((p.end.outer.server.bodies, p.end.next_wakeup()), ([], None))
+    equal((outer_of(p.end).server.bodies, p.end.next_wakeup()), ([], None))
 
 
 # ---- Responses, datagram by datagram
@@ -393,9 +393,9 @@ def test_what_is_asked_for():
     equal([(n, bytes(v)) for n, v in ask.options], [(OSCORE, bytes(a.request.opt(OSCORE))), (BLOCK2, b"\x12")])
     assert ask.token != a.request.token and ask.mid != a.request.mid
     # Its turn did not depend on NSTART, and the request itself goes on.
-    assert a.exchange in a.end._flying
+    assert a.exchange in flying(a.end)
     a.rest(asked)
-    equal((a.exchange.done, a.end.exchanges, a.end._flying), (True, [], []))
+    equal((a.exchange.done, exchanges(a.end), flying(a.end)), (True, [], []))
 
 
 def test_separate_response():
@@ -423,7 +423,7 @@ def test_forged_first_block():
     asked = a.block(a.request, 0, True, payload=bytes(64))
     asked = a.block(asked[0], 1, True)
     equal(a.block(asked[0], 2, False), [])
-    equal((a.calls, a.end.counters.refused, a.exchange in a.end._flying), ([], 1, True))
+    equal((a.calls, a.end.counters.refused, a.exchange in flying(a.end)), ([], 1, True))
     # The true one comes later.
     a.rest(a.block(a.request, 0, True))
 
@@ -435,7 +435,7 @@ def test_forged_block_without_end():
     while asked:
         n += 1
         asked = a.block(asked[0], n, True, payload=bytes(64))
-    equal((n, a.calls, a.exchange in a.end._flying), (4, [], True))
+    equal((n, a.calls, a.exchange in flying(a.end)), (4, [], True))
     # One that says so at once.
     msg = Message(CHANGED, ACK, a.request.mid, a.request.token, bytes(64)).add(OSCORE, b"")
     equal(a.send(encode(msg.add(BLOCK2, 8 | 2).add(SIZE2, 301))), [])
@@ -446,7 +446,7 @@ def test_newest_first_block_counts():
     a = Asked()
     first = a.block(a.request, 0, True, payload=bytes(64))
     again = a.block(a.request, 0, True)
-    equal(len(a.end.exchanges), 2)
+    equal(len(exchanges(a.end)), 2)
     equal(a.block(first[0], 1, True), [])
     a.rest(again)
 
@@ -455,7 +455,7 @@ def test_odd_blocks():
     a = Asked()
     for num, more, payload in ((1, True, bytes(64)), (2, False, bytes(3)), (0, True, bytes(63))):
         equal(a.block(a.request, num, more, payload=payload), [])
-    equal((a.calls, a.end.counters.dropped, len(a.end.exchanges)), ([], 3, 1))
+    equal((a.calls, a.end.counters.dropped, len(exchanges(a.end))), ([], 3, 1))
     # A sealed message in one block, marked as such.
     a.outer.payload = a.outer.payload[:]
     msg = Message(a.outer.code, ACK, a.request.mid, a.request.token, a.outer.payload)
@@ -476,7 +476,7 @@ def test_plain_error_for_the_rest():
     a = Asked()
     asked = a.block(a.request, 0, True)
     equal(a.send(encode(Message(INCOMPLETE, ACK, asked[0].mid, asked[0].token))), [])
-    equal((a.calls, len(a.end.exchanges)), ([], 1))
+    equal((a.calls, len(exchanges(a.end))), ([], 1))
     a.rest(a.block(a.request, 0, True))
 
 
@@ -485,7 +485,7 @@ def test_request_that_ends_meanwhile():
     asked = a.block(a.request, 0, True)
     a.end.cancel(a.exchange)
     equal(a.block(asked[0], 1, True), [])
-    equal(([e for r, e in a.calls], a.end.exchanges, a.end._flying), (["cancelled"], [], []))
+    equal(([e for r, e in a.calls], exchanges(a.end), flying(a.end)), (["cancelled"], [], []))
     equal((a.end.counters.errors, a.end.counters.dropped), (0, 1))
 
 
@@ -505,4 +505,4 @@ def test_rest_that_does_not_come():
     a.block(a.request, 0, True)
     a.net.run(300000)
     equal([e for r, e in a.calls], ["timeout"])
-    equal((a.end.exchanges, a.end._flying, a.end.next_wakeup()), ([], [], None))
+    equal((exchanges(a.end), flying(a.end), a.end.next_wakeup()), ([], [], None))

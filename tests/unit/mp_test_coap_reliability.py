@@ -4,7 +4,7 @@
 from check import equal
 from coap.endpoint import Endpoint
 from coap.message import *
-from coap_net import Calls, Net, Rand, text
+from coap_net import Calls, Net, Rand, exchanges, flying, queue, text
 
 
 def unhex(data):
@@ -34,7 +34,7 @@ def test_retransmission_schedule():
     calls = Calls()
     start = net.now
     me.request(get(), "peer", start, calls)
-    equal(me.next_wakeup(), net.sent[0][0] + me._flying[0].interval)
+    equal(me.next_wakeup(), net.sent[0][0] + flying(me)[0].interval)
     net.run(200000)
     equal(calls, [(None, "timeout")])
     equal(len(net.sent), 5)
@@ -45,7 +45,7 @@ def test_retransmission_schedule():
     assert 2000 <= first < 3000, first
     equal(at, [0, first, 3 * first, 7 * first, 15 * first])
     equal((me.counters.retransmitted, me.counters.timeouts), (4, 1))
-    equal((me.next_wakeup(), me.exchanges, me._flying), (None, [], []))
+    equal((me.next_wakeup(), exchanges(me), flying(me)), (None, [], []))
 
 
 def test_timeout_of_last_retransmission():
@@ -205,7 +205,7 @@ def test_non_request():
     equal(len(net.sent), 2)
     # Nobody asks for the answer: nothing is kept.
     me.request(get(), "peer", net.now, None, confirmable=False)
-    equal((len(net.sent), me.exchanges, me.next_wakeup()), (3, [], None))
+    equal((len(net.sent), exchanges(me), me.next_wakeup()), (3, [], None))
 
 
 def test_ping_is_answered():
@@ -308,12 +308,12 @@ def test_the_oldest_duplicate_goes_first():
     requests = [encode(Message(GET, CON, mid, b"t")) for mid in range(6)]
     for request in requests:
         me.receive(request, "peer", net.now)
-    equal((me.counters.requests, len(me.seen.entries)), (6, 4))
+    equal((me.counters.requests, len(me.entries)), (6, 4))
     for request in requests[2:]:
         me.receive(request, "peer", net.now)
     equal((me.counters.requests, me.counters.duplicates), (6, 4))
     me.receive(requests[1], "peer", net.now)
-    equal((me.counters.requests, len(me.seen.entries)), (7, 4))
+    equal((me.counters.requests, len(me.entries)), (7, 4))
 
 
 def test_bytes_of_replies_are_bounded():
@@ -321,8 +321,8 @@ def test_bytes_of_replies_are_bounded():
     requests = [encode(Message(GET, CON, mid, b"")) for mid in range(4)]
     for request in requests:
         me.receive(request, "peer", net.now)
-        assert me.seen.size <= 250
-    equal((me.seen.size, me.counters.evicted), (200, 2))
+        assert me._room >= 0
+    equal((me._room, me.counters.evicted), (250 - 200, 2))
     # The two newest replies are there; of the others it is still known that they are old.
     for request in requests:
         me.receive(request, "peer", net.now)
@@ -333,7 +333,7 @@ def test_bytes_of_replies_are_bounded():
     me.receive(requests[0], "peer", net.now)
     equal((len(net.sent), me.counters.requests), (2, 1))
     me.receive(requests[1], "peer", net.now)
-    equal(me.seen.size, 100)
+    equal(me._room, 10 - 100)
 
 
 def test_nstart():
@@ -404,7 +404,7 @@ def test_cancel():
     me.cancel(second)
     me.cancel(first)
     equal((a, b), ([(None, "cancelled")], [(None, "cancelled")]))
-    equal((me.exchanges, me._queue, me._flying, me.next_wakeup()), ([], [], [], None))
+    equal((exchanges(me), queue(me), flying(me), me.next_wakeup()), ([], [], [], None))
     assert first.done and second.done
     # A late confirmable response is rejected, a late NON one is not worth an answer.
     token = decode(net.sent[0][3]).token
@@ -488,7 +488,7 @@ def test_separate_response_of_ours():
     equal(net.sent[3][3], data)
     me.receive(unhex("6000") + data[2:4], "peer", net.now)
     net.run(300000)
-    equal((len(net.sent), me._flying), (4, []))
+    equal((len(net.sent), flying(me)), (4, []))
 
 
 def test_separate_response_to_a_non():
@@ -583,7 +583,7 @@ def test_errors_of_callbacks():
     me.receive(encode(Message(CONTENT, ACK, r.mid, r.token)), "peer", net.now)
     me.request(get(), "peer", net.now, on_response)
     net.run(300000)
-    equal((len(seen), me.counters.errors, me.exchanges), (2, 2, []))
+    equal((len(seen), me.counters.errors, exchanges(me)), (2, 2, []))
 
 
 def test_network_that_cannot_send():
@@ -608,7 +608,7 @@ def test_a_callback_that_asks_again():
     def on_response(exchange, response, error):
         log.append(error)
         if len(log) < 3:
-            me.request(get(), "peer", me.now, on_response)
+            me.request(get(), "peer", net.now, on_response)
 
     me.request(get(), "peer", net.now, on_response)
     net.run(400000)

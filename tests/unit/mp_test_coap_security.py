@@ -4,7 +4,7 @@
 
 from check import equal
 from coap.message import *
-from coap_net import Calls, Net, Toy, text
+from coap_net import Calls, Net, Toy, exchanges, text
 
 
 OBSERVED = []
@@ -76,7 +76,7 @@ def test_request_that_is_not_authentic():
     bad.type = NON
     me.receive(encode(bad), "peer", net.now)
     equal((last(net).type, last(net).code), (NON, BAD_REQUEST))
-    equal((me.counters.refused, me.counters.requests, me.seen.entries), (3, 0, []))
+    equal((me.counters.refused, me.counters.requests, me.entries), (3, 0, []))
 
 
 def last(net):
@@ -108,7 +108,7 @@ def test_forged_response_acknowledges_nothing():
             forged = Message(CHANGED, kind, request.mid, request.token, payload).add(OSCORE, b"")
             client.receive(encode(forged), "server", net.now)
         # Nothing is said about it either.
-        equal((calls, len(net.sent), client.counters.refused, client.seen.entries), ([], 1, 2, []))
+        equal((calls, len(net.sent), client.counters.refused, client.entries), ([], 1, 2, []))
         # It goes on as if nothing had come.
         net.run(100000)
         equal(len([d for d in net.sent if d[1] == "client"]), 2)
@@ -132,7 +132,7 @@ def test_plain_error_is_a_hint():
     net, client, server = pair(other=8)
     response, error = ask(net, client, get())
     equal((response.code, error, len(net.sent)), (BAD_REQUEST, "plain", 2))
-    equal((client.exchanges, client.next_wakeup()), ([], None))
+    equal((exchanges(client), client.next_wakeup()), ([], None))
 
 
 def test_plain_error_as_a_message_of_its_own():
@@ -160,7 +160,7 @@ def test_hook_that_cannot_seal():
     me.on_error = seen.append
     calls = Calls()
     me.request(get(), "peer", net.now, calls)
-    equal((calls, net.sent, me.exchanges, len(seen)), ([(None, "refused")], [], [], 1))
+    equal((calls, net.sent, exchanges(me), len(seen)), ([(None, "refused")], [], [], 1))
     # Those that wait are told too.
     outer, _ = Toy(7).seal_request(get())
     me.receive(encode(Message(POST, CON, 5, b"t", outer.payload).add(OSCORE, b"")), "peer", net.now)

@@ -6,7 +6,8 @@
 # Transfers are known by peer and request (method, path, query, ...), never by token, since
 # each block of one transfer may come with a token of its own.
 
-from coap.codec import Error, Message, body_of
+from coap.codec import Error, Message
+from coap.late import body_of, remove
 
 _GET = const(1)
 _FETCH = const(5)
@@ -77,6 +78,7 @@ class Server:
     def __init__(self, params, rand):
         self.params = params
         self.bodies = []  # the one used last is at the end
+        self.outer = None  # an Outer, once a proxy cut a sealed message
         self._etag = int.from_bytes(rand(2), "big")
 
     def _find(self, key, peer, incoming):
@@ -102,6 +104,17 @@ class Server:
         bodies = self.bodies
         while bodies and bodies[0].expires <= now:
             bodies.pop(0)
+        if self.outer is not None:
+            self.outer.server.expire(now)
+
+    def wakeup(self):
+        """When expire() has something to do, or None."""
+        wake = self.bodies[0].expires if self.bodies else None
+        if self.outer is not None:
+            due = self.outer.server.wakeup()
+            if wake is None or due is not None and due < wake:
+                return due
+        return wake
 
     def forget(self, peer):
         """Forget the bodies of a peer."""
@@ -199,8 +212,8 @@ class Server:
             self._drop(body)
             if data is not None:
                 request.payload = memoryview(data)[: body.used]
-                request.remove(_BLOCK1)
-                request.remove(_SIZE1)
+                remove(request, _BLOCK1)
+                remove(request, _SIZE1)
                 return True
         responder.offset = used
         responder.more = more != 0
@@ -401,6 +414,6 @@ class Client:
             return True
         response = self.response
         response.payload = body
-        response.remove(_BLOCK2)
-        response.remove(_SIZE2)
+        remove(response, _BLOCK2)
+        remove(response, _SIZE2)
         return False

@@ -11,7 +11,6 @@ len = len
 bytes = bytes
 
 _CON = const(0)
-_BAD_OPTION = const(0x82)
 _URI_PATH = const(11)
 
 _MARKER = const(0xFF)
@@ -27,36 +26,22 @@ class Error(Exception):
     """
 
     def __init__(self, code, text="", options=()):
-        super().__init__(code, text)
+        super(Error, self).__init__(code, text)  # a bare super() takes a closure and a cell
         self.code = code
         self.text = text
         self.options = options
 
-
-class SecurityError(Error):
-    """A message that the security hook refuses. code is what a request is answered with.
-
-    ex: where it is not None, the answer is sealed with it (the request was authentic, but
-    has to be repeated, as for a challenge with Echo); else the answer is plain.
-    """
-
-    def __init__(self, code, text="", options=(), ex=None):
-        super().__init__(code, text, options)
-        self.ex = ex
-
-
-class PlainError(Error):
-    """An unprotected error response to a protected request: an unauthenticated hint."""
+    def response(self):
+        """The response: the one place where an error becomes one."""
+        response = Message(self.code)
+        for number, value in self.options:
+            response.add(number, value)
+        return response
 
 
 class FormatError(ValueError):
-    """Not a CoAP message. type and mid are None where nothing may be answered
-    (header unreadable or another version), else what a Reset needs (RFC 7252 section 4.2)."""
-
-    def __init__(self, reason, type=None, mid=None):
-        super().__init__(reason)
-        self.type = type
-        self.mid = mid
+    """Not a CoAP message. That of decode() has type and mid: what a Reset needs (RFC 7252 section
+    4.2), None where nothing may be answered (header unreadable or another version)."""
 
 
 class Message:
@@ -65,6 +50,9 @@ class Message:
     type, code, mid: int; token: bytes of 0..8; payload: bytes-like;
     options: list of (number, bytes-like) in ascending number, repeats in their order.
     kinds: which options a request has that was read; see read_body().
+
+    What is not found among the methods here is a function of late.py that takes the message first:
+    opts(number), set(number, value), remove(number), path().
     """
 
     # What messages made here have only once they are sent, if at all: an instance grows by
@@ -92,10 +80,6 @@ class Message:
                 return value
         return default
 
-    def opts(self, number):
-        """All values of an option, in order."""
-        return [value for n, value in self.options if n == number]
-
     def uint(self, number, default=None):
         """First value of an option as an unsigned integer (RFC 7252 section 3.2), or default.
         Leading zero bytes are accepted."""
@@ -117,26 +101,11 @@ class Message:
         self.kinds = 1
         return self
 
-    def set(self, number, value):
-        """Replace all options of that number by one and return the message."""
-        self.remove(number)
-        return self.add(number, value)
+    def __getattr__(self, name):
+        import coap.late
 
-    def remove(self, number):
-        """Remove all options of that number."""
-        options = self.options
-        i = len(options)
-        while i:
-            i -= 1
-            if options[i][0] == number:
-                options.pop(i)
-
-    def path(self):
-        """Uri-Path as a list of str. Raises Error(BAD_OPTION) where it is not UTF-8."""
-        try:
-            return [str(value, "utf-8") for value in self.opts(_URI_PATH)]
-        except UnicodeError:
-            raise Error(_BAD_OPTION)
+        method = getattr(coap.late, name)
+        return lambda *args: method(self, *args)
 
 
 def uint_bytes(value):
@@ -150,15 +119,16 @@ def uint_bytes(value):
 
 
 def parse(data, msg=None):
-    """As decode(), but None for what is not a CoAP message, and where there is no memory for it.
-    msg: a Message of type CON that nobody needs any more."""
+    """As read(), but None too where that raises, and where there is no memory for it."""
     try:
-        return _parse(data, msg)
+        return read(data, msg)
     except Exception:
         return None
 
 
-def _parse(data, msg):
+def read(data, msg):
+    """The Message in a datagram of 4 bytes or more; None, or FormatError, for what is not one.
+    msg: a Message of type CON that nobody needs any more, or None. See message.decode()."""
     n = data[0]
     if n >> 6 != 1 or n & 15 > 8:
         return None
@@ -186,31 +156,6 @@ def _parse(data, msg):
     elif n > len(data) or n > 4 and not msg.code:
         return None
     return msg
-
-
-def decode(data):
-    """The Message in a datagram; its options and payload are memoryviews into data,
-    so data must stay as it is while they are used.
-
-    Raises FormatError (RFC 7252 sections 3 and 4).
-    """
-    msg = parse(data)
-    return _refuse(data) if msg is None else msg
-
-
-def _refuse(data):
-    # Once more, to say what may be answered; where there was no memory there may be now.
-    kind = mid = None
-    if len(data) > 3 and data[0] >> 6 == 1:
-        kind = data[0] >> 4 & 3
-        mid = data[2] << 8 | data[3]
-        try:
-            data = _parse(data, None)
-            if data is not None:
-                return data
-        except FormatError:
-            pass
-    raise FormatError("format", kind, mid)
 
 
 # A function whose locals, stack and exception handlers take more than 11 words has its frame
@@ -242,8 +187,10 @@ def read_body(view, pos, append):
             append(view[pos:])
             break
         else:
-            number = _delta(view, pos, end) + number
-            end, pos = _length(view, pos, end)
+            end = _extended(view, pos, end)
+            number += end[0]
+            pos = end[1]
+            end = end[2]
             kinds |= 1
         end += pos
         if end > n:
@@ -259,31 +206,11 @@ def read_body(view, pos, append):
     return kinds if pos >= n else kinds | _PAYLOAD
 
 
-def _delta(view, pos, delta):
-    delta >>= 4
-    if delta < 13:
-        return delta
-    if delta == 15:
-        raise FormatError("format")
-    if pos + delta - 13 >= len(view):
-        raise FormatError("format")
-    return 13 + view[pos] if delta == 13 else 269 + (view[pos] << 8 | view[pos + 1])
+def _extended(buf, a, b):
+    # A head with extended delta or length: read from a memoryview, or appended to a bytearray.
+    import coap.late
 
-
-def _length(view, pos, head):
-    # The length of an option, and the position of its value.
-    if head >= 0xD0:
-        pos += (head >> 4) - 12
-    head &= 15
-    if head < 13:
-        return head, pos
-    if head == 15:
-        raise FormatError("format")
-    if pos + head - 13 >= len(view):
-        raise FormatError("format")
-    if head == 13:
-        return 13 + view[pos], pos + 1
-    return 269 + (view[pos] << 8 | view[pos + 1]), pos + 2
+    return (coap.late.read_head if isinstance(buf, memoryview) else coap.late.add_head)(buf, a, b)
 
 
 def put_body(buf, options, payload):
@@ -309,11 +236,6 @@ def put_body(buf, options, payload):
     return buf
 
 
-def body_of(options, payload, skip):
-    """What put_body() appends, without the options whose number is in skip, as a bytearray."""
-    return put_body(bytearray(), [o for o in options if o[0] not in skip], payload)
-
-
 def pack(msg, kind, mid, token):
     """The datagram as a bytearray of its own, with type, message ID and token as given.
 
@@ -328,24 +250,3 @@ def pack(msg, kind, mid, token):
     buf[3] = mid & 0xFF
     buf += token
     return put_body(buf, msg.options, msg.payload)
-
-
-def _extended(buf, delta, n):
-    # A head with extended delta or length.
-    if delta < 0:
-        raise ValueError("options")
-    buf.append(_nibble(delta) << 4 | _nibble(n))
-    _extend(buf, delta)
-    _extend(buf, n)
-
-
-def _nibble(n):
-    return n if n < 13 else 13 if n < 269 else 14
-
-
-def _extend(buf, n):
-    if n > 268:
-        buf.append(n - 269 >> 8)
-        buf.append(n - 269 & 0xFF)
-    elif n > 12:
-        buf.append(n - 13)

@@ -1,15 +1,13 @@
 # CoAP endpoint: requests and responses, both roles over one socket. Without I/O.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# RFC 7252 section 5.
+# RFC 7252 sections 4 and 5.
 
-# The way of a datagram: decode and duplicates (messaging.py, by peer and message ID, below
-# security), security hook, options, block-wise, handler; and back. Nothing but a counter changes
-# before the hook has accepted a message. A request of ours is in exchange.py, an observer of
-# ours in observe.py, and in seldom.py what most requests do not come by.
+# The way of a datagram: decode, duplicates (by peer and message ID, below security), security
+# hook, options, block-wise, handler; and back. Nothing but a counter changes before the hook has
+# accepted a message. What we send by ourselves and wait for is in sending.py, a request of ours in
+# exchange.py, an observer of ours in observe.py, and in seldom.py what most requests do not come by.
 
-from coap.exchange import Exchange
-from coap.codec import Error, Message, PlainError, SecurityError, pack
-from coap.messaging import Messaging
+from coap.codec import Error, Message, pack, parse, read
 from coap.params import Params
 
 # Found at once, and not after a search in vain among the names of this module.
@@ -79,7 +77,7 @@ class Responder:
         self._endpoint._separate(self, response, now)
 
 
-class Endpoint(Messaging):
+class Endpoint:
     """A CoAP endpoint, client and server, towards one or more peers.
 
     send(data, peer): sends a datagram; data is not changed afterwards. What it raises counts
@@ -98,7 +96,7 @@ class Endpoint(Messaging):
     on_error(exception) is called with it.
 
     What is not found among the methods here is a function of seldom.py that takes the endpoint
-    first: ping(), cancel(), restore(), forget() and more.
+    first: ping(), cancel(), notify(), restore(), forget() and more.
     """
 
     # Critical options that requests and responses may carry. A handler that serves others
@@ -109,22 +107,138 @@ class Endpoint(Messaging):
     # block. It is then called with each block and answers 2.31 while responder.more is set.
     wants = None
 
+    _tag = 0  # Request-Tag of our next long body, 0 is without
+
     def __init__(self, send, rand, handler=None, hook=None, params=None):
-        Messaging.__init__(self, send, rand, params or Params())
+        self.params = params = params or Params()
+        self._out = send
+        self.rand = rand
         self.handler = handler or self._no_handler
         self.hook = hook
         self.seal_ack = getattr(hook, "seal_ack", None)
-        self.exchanges = []
-        self.observations = []
-        self._whole = 16 << self.params.block_szx  # what a message holds of a body
-        self._tag = 0  # Request-Tag of our next long body, 0 is without
+        self.counters = Params()
+        self.on_error = None
+        self.now = 0
+        self.max_datagram = params.max_datagram
+        self._whole = 16 << params.block_szx  # what a message holds of a body
+        self._mid = int.from_bytes(rand(2), "big")
+        # The messages received last, each with the datagram that answered it, which answers a
+        # duplicate too (RFC 7252 section 4.5): (mid, peer, expires, reply or None), newest last;
+        # their message IDs, to see at once that there is none; what room is left for replies.
+        self.entries = []
+        self.mids = []
+        self._room = params.dedup_bytes
+        self._slots = params.dedup_slots
+        self._lifetime_ms = params.exchange_lifetime_ms
+        self._spare = None  # a Message that nobody needs any more
         self._responder = None  # one that no handler kept, to be used again
+        # What is there only while it is needed, or comes with the first message that needs it.
+        self.observations = ()  # observers of ours
+        self.sending = None  # a Sending, while something that we sent waits for an answer
+        self.blocks = None  # a block.Server, once a body takes more than one message
 
     def __getattr__(self, name):
         import coap.seldom
 
         method = getattr(coap.seldom, name)
-        return lambda *args: method(self, *args)
+        return lambda *args, **named: method(self, *args, **named)
+
+    # ---- Receiving
+
+    def receive(self, data, peer, now):
+        """Take a datagram from the network. True where it was a request, nothing came of it but
+        its answer, and so no time of poll() has changed."""
+        # Cut small, see codec.py: requests, which are most, catch what they raise by themselves.
+        self.now = now
+        if 3 < len(data) <= self.max_datagram and data[0] & 0xE0 == 0x40 and 0 < data[1] < 32:
+            msg = parse(data, self._spare)
+            self._spare = None
+            if msg is not None and msg.mid not in self.mids:
+                return self._request(msg, peer, now)
+        self._received(data, peer, now)
+
+    def _received(self, data, peer, now):
+        # What is not a new request, and what is not a message.
+        try:
+            if len(data) > self.max_datagram:
+                # The end of it may be cut off: nothing but the header counts.
+                self.counters.dropped += 1
+                if data[0] & 0xF0 == 0x40:
+                    self._empty(_RST, data[2] << 8 | data[3], peer)
+                return
+            msg = None
+            if len(data) > 3:
+                try:
+                    msg = read(data, None)
+                except ValueError:
+                    pass
+            if msg is None:
+                self.counters.malformed += 1
+                if len(data) > 3 and data[0] & 0xF0 == 0x40:
+                    self._empty(_RST, data[2] << 8 | data[3], peer)
+                return
+            kind = msg.type
+            code = msg.code
+            mid = msg.mid
+            if kind >= _ACK:
+                if self.sending is None or not self.sending.acknowledged(msg, peer, now):
+                    if kind == _RST and not code:
+                        for observation in self.observations:
+                            if observation.mid == mid and observation.peer == peer:
+                                self._drop_observation(observation, "reset")
+                                return
+                    self.counters.dropped += 1
+                return
+            for entry in self.entries:
+                if entry[0] == mid and entry[1] == peer and entry[2] > now:
+                    self.counters.duplicates += 1
+                    if entry[3] is not None:
+                        self._send(entry[3], peer)
+                    return
+            if 0 < code < 32:
+                self._request(msg, peer, now)
+            elif 64 <= code < 192:
+                if self.sending is None or not self.sending.response(msg, peer, now):
+                    self.counters.dropped += 1
+                    if kind == _CON or msg.opt(_OBSERVE) is not None:
+                        self._empty(_RST, mid, peer)
+            elif kind == _CON:
+                # Ping, or a code of a reserved class (RFC 7252 section 4.2, 4.3).
+                self._empty(_RST, mid, peer)
+            else:
+                self.counters.dropped += 1
+        except Exception as e:
+            self.error(e)
+
+    def _remember(self, mid, peer, reply, now):
+        # At the bound the oldest message goes; of replies that are too many bytes the oldest go,
+        # while their messages are still known.
+        entries = self.entries
+        if entries and (len(entries) >= self._slots or entries[0][2] <= now):
+            self.mids.pop(0)
+            old = entries.pop(0)[3]
+            if old is not None:
+                self._room += len(old)
+        self.mids.append(mid)
+        now += self._lifetime_ms
+        mid = (mid, peer, now, reply)  # by itself: see codec.py
+        entries.append(mid)
+        if reply is not None:
+            self._room -= len(reply)
+            if self._room < 0:
+                self._shrink()
+
+    def _shrink(self):
+        # The newest reply stays, however long it is.
+        entries = self.entries
+        for i in range(len(entries) - 1):
+            mid, peer, expires, reply = entries[i]
+            if reply is not None:
+                self._room += len(reply)
+                entries[i] = (mid, peer, expires, None)
+                self.counters.evicted += 1
+                if self._room >= 0:
+                    break
 
     # ---- Requests to us
 
@@ -158,12 +272,12 @@ class Endpoint(Messaging):
             request = msg
             if hook is not None:
                 if len(msg.options) > 1 and msg.opt(_BLOCK1) is not None and self._cut(msg):
-                    msg = self.outer.request(self, msg, peer, now)
+                    msg = self.blocks.outer.request(self, msg, peer, now)
                     if msg is None:
                         return
                 try:
                     request, security = hook.open_request(msg)
-                except SecurityError as e:
+                except Error as e:
                     self._refuse(msg, peer, e, now)
                     return
             responder = self._responder
@@ -185,7 +299,7 @@ class Endpoint(Messaging):
                     self.counters.requests += 1
                     response = self.handler(request, peer, responder)
             except Error as e:
-                response = self._render(e)
+                response = e.response()
             except Exception as e:
                 self.error(e)
                 response = Message(_INTERNAL)
@@ -227,7 +341,7 @@ class Endpoint(Messaging):
                 self._out(response, peer)
             except Exception as e:
                 self._unsent(e)
-            self.seen.add(msg.mid, peer, response, now)
+            self._remember(msg.mid, peer, response, now)
             if self._responder is not None:
                 if request is not msg:
                     # Nobody has what was around the request.
@@ -237,80 +351,31 @@ class Endpoint(Messaging):
         except Exception as e:
             self.error(e)
 
-    def _render(self, e):
-        # The one place where an error becomes a response.
-        response = Message(e.code)
-        for number, value in e.options:
-            response.add(number, value)
-        return response
+    # ---- Sending
 
-    # ---- Responses to us
+    def _send(self, data, peer):
+        try:
+            self._out(data, peer)
+        except Exception as e:
+            self._unsent(e)
 
-    def _response(self, msg, peer, now):
-        # A response in a message of its own: separate, NON, or a notification.
-        token = msg.token
-        confirmable = msg.type == _CON
-        for exchange in self.exchanges:
-            if exchange.token == token and exchange.peer == peer and exchange.mid is not None:
-                if self._answered(exchange, msg, now) or not confirmable:
-                    return
-                break
-        else:
-            self.counters.dropped += 1
-            if confirmable or msg.opt(_OBSERVE) is not None:
-                self._empty(_RST, msg.mid, peer)
+    def _unsent(self, e):
+        self.counters.unsent += 1
+        if not isinstance(e, OSError):
+            self.error(e)
 
-    def _answered(self, exchange, msg, now):
-        # A response for an exchange: True where it was accepted.
-        inner = msg
-        plain = False
-        if exchange.security is not None:
-            if len(msg.options) > 1 and msg.uint(_BLOCK2, 0) > 7 and self._cut(msg):
-                self.outer.response(self, exchange, msg, now)
-                return False
-            try:
-                inner = self.hook.open_response(msg, exchange.security)
-            except PlainError:
-                plain = True
-            except SecurityError:
-                self.counters.refused += 1
-                return False
-        flags = self._scan(inner.options)
-        if flags < 0:
-            self.counters.dropped += 1
-            if msg.type == _CON:
-                self._empty(_RST, msg.mid, exchange.peer)
-            return False
-        self.counters.responses += 1
-        if msg.type != _ACK:
-            ack = None
-            if msg.type == _CON:
-                ack = self._empty(_ACK, msg.mid, exchange.peer)
-            if not exchange.sealed:
-                self.seen.add(msg.mid, exchange.peer, ack, now)
-        self._landed(exchange)
-        if plain:
-            exchange.finish(self, msg, "plain")
-        else:
-            exchange.received(self, inner, flags, now)
-        self._start_next(now)
-        return True
+    def _empty(self, kind, mid, peer):
+        data = bytes((0x40 | kind << 4, 0, mid >> 8, mid & 0xFF))
+        self._send(data, peer)
+        return data
 
-    def _new_token(self):
-        while True:
-            token = self.rand(self.params.token_len)
-            for exchange in self.exchanges:
-                if exchange.token == token:
-                    break
-            else:
-                return token
+    def _next_mid(self):
+        self._mid = mid = (self._mid + 1) & 0xFFFF
+        return mid
 
-    # ---- Requests of ours
-
-    def request(
-        self, msg, peer, now, on_response, confirmable=True, timeout_ms=None, observe=False
-    ):
-        """Send a request and return its Exchange.
+    def request(self, msg, peer, now, on_response, *how, **named):
+        """request(msg, peer, now, on_response, confirmable=True, timeout_ms=None, observe=False):
+        send a request and return its Exchange.
 
         msg: code, options and the whole payload; it is cut into blocks where it is long, and
         a long response is put together, unless msg has a Block2 of its own: then each response
@@ -324,25 +389,46 @@ class Endpoint(Messaging):
         large" (of a long response), or "plain": response is then an unprotected error in answer
         to a protected request, which is only a hint.
         """
+        from coap.sending import begin
+
         self.now = now
-        until = None if timeout_ms is None else now + timeout_ms
-        exchange = Exchange(msg, peer, on_response, confirmable, until, observe)
-        if len(self.exchanges) >= self.params.max_exchanges:
-            exchange.finish(self, None, "refused")
-        else:
-            self.exchanges.append(exchange)
-            self._launch(exchange, now)
-        return exchange
+        return begin(self).request(msg, peer, now, on_response, *how, **named)
 
-    # ---- Observers of ours
+    # ---- Time
 
-    def notify(self, observation, msg, now, confirmable=False, on_done=None):
-        """Send a notification: msg has code, options and payload; Observe is added.
-
-        While a confirmable one is not acknowledged yet, a newer one waits and takes the place
-        of another that waits. An error code ends the observation (RFC 7641 section 4.2).
-        on_done(observation, error): error is None when it was sent, or acknowledged where it
-        is confirmable, else "replaced", "refused", "reset", "timeout" or "cancelled".
-        """
+    def poll(self, now):
+        """Do what is due: retransmit, give up, expire. Returns next_wakeup()."""
         self.now = now
-        observation.notify(self, msg, now, confirmable, on_done)
+        sending = self.sending
+        # Not where a callback began another.
+        if sending is not None and not sending.poll(now) and self.sending is sending:
+            self.sending = None
+        if self.blocks is not None:
+            self.blocks.expire(now)
+        return self.next_wakeup()
+
+    def next_wakeup(self):
+        """When poll() has to be called next, in ms of the clock, or None for never."""
+        wake = None if self.sending is None else self.sending.wakeup()
+        if self.blocks is not None:
+            due = self.blocks.wakeup()
+            if wake is None or due is not None and due < wake:
+                return due
+        return wake
+
+    def error(self, e):
+        """Count an exception and hand it to on_error."""
+        self.counters.errors += 1
+        if self.on_error is not None:
+            try:
+                self.on_error(e)
+            except Exception:
+                pass
+
+    def call(self, callback, *args):
+        """Call a callback; what it raises is counted."""
+        if callback is not None:
+            try:
+                callback(*args)
+            except Exception as e:
+                self.error(e)

@@ -85,14 +85,14 @@ class Exchange:
         if self.echo is not None:
             msg.set(_ECHO, self.echo)
             self.echo = None
-        self.token = token = endpoint._new_token()
+        self.token = token = endpoint.sending.new_token()
         if endpoint.hook is not None and not self.sealed:
             msg, self.security = endpoint.hook.seal_request(msg)
             # Code, options and, where it is a FETCH, payload: of the message sealed last.
             self.outer = (msg.code, msg.options, msg.payload if msg.code == _FETCH else b"")
         self.deadline = self.until
         if self.confirmable:
-            endpoint._transmit(self, msg, token, now)
+            endpoint.sending.transmit(self, msg, token, now)
             return
         self.mid = mid = endpoint._next_mid()
         self.tries = -1
@@ -101,7 +101,7 @@ class Exchange:
             # Nobody waits for an answer.
             self.finish(endpoint, None, None)
         else:
-            endpoint._flying.append(self)
+            endpoint.sending.flying.append(self)
         endpoint._send(pack(msg, _NON, mid, token), self.peer)
 
     def acked(self, endpoint, now):
@@ -118,9 +118,10 @@ class Exchange:
         if self.done:
             return
         self.done = True
-        if self in endpoint.exchanges:
-            endpoint.exchanges.remove(self)
-        endpoint._withdraw(self)
+        sending = endpoint.sending
+        if self in sending.exchanges:
+            sending.exchanges.remove(self)
+        sending.withdraw(self)
         if error is not None and self.transfer is not None and self.transfer.upload:
             # Blocks of this body may still be under way: those of the next are told apart.
             endpoint._tag = endpoint._tag % 0xFFFF + 1
@@ -140,12 +141,12 @@ class Exchange:
             if echo is not None:
                 self.echoes += 1
                 self.echo = bytes(echo)
-                endpoint._start(self, now)
+                endpoint.sending.start(self, now)
                 return
         transfer = self.transfer
         if self.observe:
             if transfer is not None and transfer.sending(response):
-                endpoint._start(self, now)
+                endpoint.sending.start(self, now)
             else:
                 self.transfer = None
                 self._notified(endpoint, response, flags, now)
@@ -159,7 +160,7 @@ class Exchange:
 
             try:
                 if transfer.feed(response):
-                    endpoint._start(self, now)
+                    endpoint.sending.start(self, now)
                     return
             except Incomplete as e:
                 self.finish(endpoint, None, e.args[0])
@@ -204,8 +205,8 @@ class Exchange:
                 rest.context = endpoint
                 rest.transfer = transfer
                 self.rest = rest
-                endpoint.exchanges.append(rest)
-                endpoint._launch(rest, now)
+                endpoint.sending.exchanges.append(rest)
+                endpoint.sending.launch(rest, now)
                 return
             response = transfer.response
         self._give(endpoint, response)

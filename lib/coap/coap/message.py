@@ -2,17 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 3 (format), 5.10 and 12 (numbers); RFC 7641, 7959, 7967, 8132, 8613, 9175.
 
-from coap.codec import (  # noqa: F401
-    Error,
-    FormatError,
-    Message,
-    PlainError,
-    SecurityError,
-    uint_bytes,
-    decode,
-    parse,
-    pack,
-)
+from coap.codec import Error, FormatError, Message, pack, parse, read, uint_bytes  # noqa: F401
+from coap.errors import PlainError, SecurityError  # noqa: F401
 
 # Types. These are part of the interface, so they are not named with an underscore.
 CON = const(0)
@@ -86,6 +77,29 @@ REQUEST_TAG = const(292)
 def uint(value):
     """The unsigned integer in an option's value, leading zero bytes accepted."""
     return int.from_bytes(value, "big")
+
+
+def decode(data):
+    """The Message in a datagram; its options and payload are memoryviews into data,
+    so data must stay as it is while they are used.
+
+    Raises FormatError (RFC 7252 sections 3 and 4).
+    """
+    kind = mid = None
+    if len(data) > 3:
+        try:
+            msg = read(data, None)
+            if msg is not None:
+                return msg
+        except FormatError:
+            pass
+        if data[0] >> 6 == 1:
+            kind = data[0] >> 4 & 3
+            mid = data[2] << 8 | data[3]
+    e = FormatError("format")
+    e.type = kind
+    e.mid = mid
+    raise e
 
 
 def encode(msg, buf=None, start=0):

@@ -51,7 +51,7 @@ class Outer:
             response = Message(_CONTINUE).add(_BLOCK1, block1)
         except Error as e:
             endpoint.counters.dropped += 1
-            response = endpoint._render(e)
+            response = e.response()
             response.set(_MAX_AGE, 0)
         endpoint._reply(msg, peer, None, response, now, False)
 
@@ -82,8 +82,8 @@ class Outer:
         exchange.below = below
         if old is not None:
             endpoint.cancel(old)
-        endpoint.exchanges.append(below)
-        endpoint._start(below, now)
+        endpoint.sending.exchanges.append(below)
+        endpoint.sending.start(below, now)
 
 
 def _fetched(below, response, error):
@@ -92,4 +92,4 @@ def _fetched(below, response, error):
         exchange.below = None
         # Else it went on to its next message meanwhile.
         if error is None and exchange.token == token and response.opt(_BLOCK2) is None:
-            endpoint._answered(exchange, response, endpoint.now)
+            endpoint.sending.answered(exchange, response, endpoint.now)

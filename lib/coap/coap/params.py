@@ -1,4 +1,4 @@
-# Transmission parameters and bounds of a CoAP endpoint.
+# Transmission parameters, bounds and counters of a CoAP endpoint.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 4.8, RFC 7959 section 2.
 
@@ -55,10 +55,27 @@ _DEFAULTS = const(
 )
 # fmt: on
 
+# What an endpoint counts, each from 0.
+_COUNTED = const(
+    (
+        "malformed",  # datagrams that are no CoAP message
+        "dropped",  # messages that nothing was done about: no exchange, bad option, oversized
+        "duplicates",  # messages received again
+        "refused",  # messages that the security hook did not accept
+        "retransmitted",  # datagrams sent again
+        "timeouts",  # confirmable messages or requests given up
+        "unsent",  # datagrams that could not be sent
+        "errors",  # exceptions of the handler, the hook or a callback
+        "requests",  # requests handed to the handler
+        "responses",  # responses to requests of ours
+        "evicted",  # replies forgotten for want of room
+    )
+)
+
 
 class Params:
     """Settings of an Endpoint: Params(block_szx=4, max_body=2048). The list above says what there
-    is; what is not given, or assigned, is the default.
+    is; what is not given, or assigned, is the default. Endpoint.counters is one too.
 
     Raises ValueError with the name for an unknown setting.
     """
@@ -72,4 +89,10 @@ class Params:
     def __getattr__(self, name):
         if name in _DEFAULTS:
             return _DEFAULTS[_DEFAULTS.index(name) + 1]
+        if name in _COUNTED:
+            return 0
         raise AttributeError(name)
+
+    def items(self):
+        """(name, number) of all that was given, assigned or counted."""
+        return self.__dict__.items()

@@ -41,7 +41,7 @@ class _Ping:
         self.on_pong = on_pong
 
     def start(self, endpoint, now):
-        endpoint._transmit(self, Message(), b"", now)
+        endpoint.sending.transmit(self, Message(), b"", now)
 
     def acked(self, endpoint, now):
         endpoint.call(self.on_pong, True)
@@ -66,8 +66,13 @@ class _Separate:
 
 
 def _refuse(endpoint, msg, peer, e, now):
+    from coap.errors import SecurityError
+
+    if not isinstance(e, SecurityError):
+        endpoint.error(e)
+        return
     endpoint.counters.refused += 1
-    response = endpoint._render(e)
+    response = e.response()
     if e.ex is None:
         response.set(_MAX_AGE, 0)
     # Only what is authentic is remembered.
@@ -116,10 +121,11 @@ def _cut(endpoint, msg):
     # Whether a sealed message came in blocks that a proxy made.
     if not endpoint.params.max_outer or msg.opt(_OSCORE) is None:
         return False
-    if endpoint.outer is None:
+    blocks = _blocks(endpoint)
+    if blocks.outer is None:
         from coap.outer import Outer
 
-        endpoint.outer = Outer(endpoint.params)
+        blocks.outer = Outer(endpoint.params)
     return True
 
 
@@ -148,7 +154,7 @@ def _finish(endpoint, responder, response, now):
             if not isinstance(e, Error):
                 endpoint.error(e)
                 e = Error(_INTERNAL)
-            response = endpoint._render(e)
+            response = e.response()
     block1 = responder.block1
     if block1 is not None:
         szx = min(block1 & 7, endpoint.params.block_szx)
@@ -179,7 +185,7 @@ def _reply(endpoint, msg, peer, security, response, now, remember):
     elif response is not None:
         endpoint._send(pack(response, _NON, endpoint._next_mid(), msg.token), peer)
     if remember:
-        endpoint.seen.add(mid, peer, data, now)
+        endpoint._remember(mid, peer, data, now)
 
 
 def _separate(endpoint, responder, response, now):
@@ -191,11 +197,14 @@ def _separate(endpoint, responder, response, now):
         response = endpoint.hook.seal_response(response, responder.security)
         _outer_block1(outer, response)
     separate = 0
-    for owner in endpoint._flying:
+    from coap.sending import begin
+
+    sending = begin(endpoint)
+    for owner in sending.flying:
         if not owner.nstart:
             separate += 1
     if outer.type == _CON and separate < endpoint.params.max_separate:
-        endpoint._transmit(_Separate(responder.peer), response, outer.token, now)
+        sending.transmit(_Separate(responder.peer), response, outer.token, now)
     else:
         endpoint._send(pack(response, _NON, endpoint._next_mid(), outer.token), responder.peer)
 
@@ -203,17 +212,20 @@ def _separate(endpoint, responder, response, now):
 def ping(endpoint, peer, now, on_pong):
     """Ask a peer for a sign of life (RFC 7252 section 4.3). on_pong(alive: bool)."""
     endpoint.now = now
-    if len(endpoint._queue) >= endpoint.params.max_exchanges:
+    from coap.sending import begin
+
+    sending = begin(endpoint)
+    if len(sending.queue) >= endpoint.params.max_exchanges:
         endpoint.call(on_pong, False)
     else:
-        endpoint._launch(_Ping(peer, on_pong), now)
+        sending.launch(_Ping(peer, on_pong), now)
 
 
 def cancel(endpoint, exchange):
     """Forget an exchange; its on_response gets "cancelled". Notifications that come later
     are answered with a Reset, which tells the server. What waits behind it begins at the
     next poll(), which is due at once."""
-    if exchange in endpoint.exchanges:
+    if endpoint.sending is not None and exchange in endpoint.sending.exchanges:
         exchange.finish(endpoint, None, "cancelled")
 
 
@@ -233,8 +245,25 @@ def _observe(endpoint, responder):
     observation = Observation(
         token, responder.peer, responder.security, key_of(responder.request), seq
     )
-    endpoint.observations.append(observation)
+    _keep(endpoint, observation)
     return observation
+
+
+def _keep(endpoint, observation):
+    if not endpoint.observations:
+        endpoint.observations = []
+    endpoint.observations.append(observation)
+
+
+def notify(endpoint, observation, msg, now, confirmable=False, on_done=None):
+    """Send a notification: msg has code, options and payload; Observe is added.
+
+    While a confirmable one is not acknowledged yet, a newer one waits and takes the place
+    of another that waits. An error code ends the observation (RFC 7641 section 4.2).
+    on_done(observation, error): error is None when it was sent, or acknowledged where it
+    is confirmable, else "replaced", "refused", "reset", "timeout" or "cancelled".
+    """
+    observation.notify(endpoint, msg, now, confirmable, on_done)
 
 
 def _observation(endpoint, peer, token):
@@ -253,7 +282,7 @@ def restore(endpoint, observation):
     params.max_observations already."""
     if len(endpoint.observations) >= endpoint.params.max_observations:
         return False
-    endpoint.observations.append(observation)
+    _keep(endpoint, observation)
     return True
 
 
@@ -261,7 +290,8 @@ def forget(endpoint, observation):
     """End an observation without telling the peer."""
     if observation in endpoint.observations:
         endpoint.observations.remove(observation)
-        endpoint._withdraw(observation)
+        if endpoint.sending is not None:
+            endpoint.sending.withdraw(observation)
         observation.dropped(endpoint)
 
 

@@ -235,7 +235,7 @@ class Account(Session):
             self._generation = self.hook.generation
         if not self.registration.registered:
             self._clear()
-        elif registering:
+        else:
             self.client.settled()
 
     def _links(self):

@@ -217,7 +217,7 @@ def begin(account):
         except Exception as e:  # of what the application reads
             client.on_error(e)
             msg = Message(_INTERNAL)
-        account.endpoint.notify(observation.handle, msg, now, confirmable)
+        observation.handle.notify(account.endpoint, msg, now, confirmable)
         if msg.code >> 5 != 2:  # a last word: what was observed is gone
             account.endpoint.forget(observation.handle)
             account.reports.cancel(observation.handle)

@@ -214,7 +214,7 @@ class Client:
         self.dispatcher = Dispatcher(self.model, max_payload)
         self.accounts = []
         self.on_config = None  # function that makes a dump() permanent
-        self.on_settled = None  # function, called when an account has registered
+        self.on_settled = None  # function, called when an account has registered or updated
         self._booting = None  # the Bootstrap-Server's session, while there is one
         self._leaving = False  # accounts de-register, then the bootstrap begins
         self._clock = Clock()
@@ -225,7 +225,7 @@ class Client:
         self._fault_at = 0
 
     def settled(self):
-        """An account has registered."""
+        """An account has registered, or updated its registration."""
         if self.on_settled:
             self.on_settled()
 

@@ -2,7 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 section 8.2, step 2
 
-from coap.codec import Error, SecurityError
+from coap.codec import Error
+from coap.errors import SecurityError
 
 from .message import decode_option, option_of
 

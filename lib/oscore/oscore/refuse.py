@@ -5,7 +5,7 @@
 # Apart from account.py, as most boards never see one: loaded when the first comes. Where there
 # is no memory for it the message is dropped all the same, and nothing was changed by it.
 
-from coap.codec import Error, PlainError, SecurityError
+from coap.codec import Error
 
 from .window import Window
 
@@ -21,7 +21,14 @@ def fail(account, counter, code, ctx=None):
     account.counters[counter] += 1
     if ctx is not None:
         ctx.trust -= 1
-    raise SecurityError(code, counter)
+    raise _refused(code, counter)
+
+
+def _refused(*args):
+    # Most boards never refuse a message.
+    from coap.errors import SecurityError
+
+    return SecurityError(*args)
 
 
 def plain(account, code, ctx):
@@ -29,8 +36,10 @@ def plain(account, code, ctx):
     account.counters["plain"] += 1
     if code in (_BAD_REQUEST, _UNAUTHORIZED, _BAD_OPTION):
         account._hint = ctx
+        from coap.errors import PlainError
+
         raise PlainError(code)
-    raise SecurityError(code, "plain")
+    raise _refused(code, "plain")
 
 
 def unbstr(data):
@@ -118,7 +127,7 @@ def _answer(account, outer, piv, r):
     except Error:
         fail(account, "unknown", _UNAUTHORIZED)
     waiting.append(r2)
-    raise SecurityError(_UNAUTHORIZED, "rederivation", (), binding)
+    raise _refused(_UNAUTHORIZED, "rederivation", (), binding)
 
 
 def echoed(account, ctx, inner, binding):
@@ -151,6 +160,6 @@ def _challenge(account, binding):
     account._patience -= 1
     account.counters["challenged"] += 1
     if binding.ctx.seq >= binding.ctx.reserved:
-        raise SecurityError(_UNAUTHORIZED, "challenged")
+        raise _refused(_UNAUTHORIZED, "challenged")
     binding.own = True
-    raise SecurityError(_UNAUTHORIZED, "challenged", ((_ECHO, account._echo),), binding)
+    raise _refused(_UNAUTHORIZED, "challenged", ((_ECHO, account._echo),), binding)
