@@ -116,7 +116,7 @@ class Endpoint:
         end = self.end
         ctx = end.hook.ctx
         return (
-            self.handled, ctx.window.highest, ctx.window.bits, ctx.seq, len(end.entries),
+            self.handled, ctx.window.highest, ctx.window.missing, ctx.seq, len(end.entries),
             len(end.observations), [(b.key, b.used) for b in bodies(end)],
             [e.done for e in exchanges(end) if not e.sealed], queue(end)[:],
         )  # fmt: skip

@@ -40,7 +40,7 @@ def context_state(ctx):
     window = ctx.window
     return (
         bytes(ctx.sender_key), bytes(ctx.recipient_key), ctx.id_context, ctx.seq, ctx.reserved,
-        ctx.sealed, ctx.live(), window and (window.size, window.highest, window.bits),
+        ctx.sealed, ctx.live(), window and (window.size, window.highest, window.missing),
     )  # fmt: skip
 
 

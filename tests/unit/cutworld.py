@@ -256,7 +256,7 @@ class Server:
             self.hook.ctx = ctx = Context(self.hook._params, theirs.id_context)
             ctx.seq = theirs.seq + ahead
             window = theirs.window
-            ctx.window.highest, ctx.window.bits = window.highest, window.bits
+            ctx.window.highest, ctx.window.missing = window.highest, window.missing
 
     def _send(self, data, way):
         self.kept.append(bytes(data))

@@ -136,7 +136,7 @@ def test_clean_stop_keeps_the_window():
     raises(m.Error, server.seal_request, get("a"))
 
     server = account(SERVER, CLIENT, "b1", flash=flash)
-    assert server.ctx.window.bits < 1 << Limits.window
+    assert server.ctx.window.missing < 1 << Limits.window
     equal(raises(m.SecurityError, server.open_request, wire(used)).text, "replayed")
     assert same(serve(server, wire(late))[0], get("late"))
     # the window in flash is spent: a power cut now must not bring it back
@@ -162,7 +162,7 @@ def test_clean_stop_before_any_request():
     flash = Flash()
     account(policy="b1", flash=flash).save()
     client = account(policy="b1", flash=flash)
-    equal((client.ctx.window.highest, client.ctx.window.bits), (-1, 0))
+    equal((client.ctx.window.highest, client.ctx.window.missing), (-1, 0))
 
 
 def test_save_that_fails_stops_the_account_all_the_same():

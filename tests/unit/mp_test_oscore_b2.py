@@ -562,7 +562,7 @@ def test_trap_13_server_starts_at_message_2():
         equal((client.state, client.ctx), ("b2-2", old))
         raises(m.SecurityError, client.open_response, message_2, binding)  # once
         # the body again, from its first block, as request 3
-        lost._r2.append(r2)
+        lost._r2 += (r2,)
         assert same(exchange(client, lost, get("block")), content(b"ok"))
         assert client.ready() and client.ctx is not old
         assert same(exchange(client, lost, get("block")), content(b"ok"))
@@ -583,7 +583,7 @@ def test_trap_13_two_requests_are_answered_with_message_2():
     client.open_response(message_2(one[1], b"r2-one-1"), one[1])
     third, binding = client.seal_request(get("a"))
     client.open_response(message_2(two[1], b"r2-two-2"), two[1])
-    lost._r2.append(b"r2-one-1")
+    lost._r2 += (b"r2-one-1",)
     assert same(client.open_response(serve(lost, wire(third))[1], binding), content(b"ok"))
     equal((client.state, client.ctx.id_context), ("ready", lost.ctx.id_context))
 
@@ -777,7 +777,7 @@ def test_forged_requests_1_and_3():
         bad = wire(outer)
         bad.set(m.OSCORE, encode_option(b"\x00", CLIENT, kid_context))
         e = raises(m.SecurityError, server.open_request, bad)
-        equal((e.code, e.ex, server._r2), (code, None, []))
+        equal((e.code, e.ex, server._r2), (code, None, ()))
     client.open_response(serve(server, wire(outer))[1], binding)
     third, _ = client.seal_request(get("a"))
     bad = wire(third)

@@ -37,7 +37,7 @@ def state(account):
         account.state,
         account.generation,
         ctx and ctx.seq,
-        window and (window.highest, window.bits),
+        window and (window.highest, window.missing),
         account._pending and account._pending.seq,
         len(account._r2),
     )
@@ -95,8 +95,8 @@ def test_requests():
         original = m.decode(data)
         equal(bytes(msg.payload), bytes(original.payload))
         equal(decode_option(msg.opt(m.OSCORE))[:2], decode_option(original.opt(m.OSCORE))[:2])
-        server._r2 = []
-        server.ctx.window.highest, server.ctx.window.bits = before[3]
+        server._r2 = ()
+        server.ctx.window.highest, server.ctx.window.missing = before[3]
         equal(state(server), before)
     print(refused, "refused")
     assert refused > _N // 4

@@ -55,7 +55,7 @@ def orders(rand, window, n):
             window.accept(piv)
             model.accept(piv)
             assert window.highest == model.highest
-            assert window.bits < 1 << window.size
+            assert window.missing < 1 << window.size
 
 
 def check(make, n=2000, rounds=1):
@@ -94,7 +94,7 @@ def test_edge():
     w.accept(32)
     assert not w.fresh(0) and w.fresh(1)
     w.accept(1 << 40)
-    assert w.bits == 1 and w.highest == 1 << 40
+    assert w.missing == (1 << 32) - 2 and w.highest == 1 << 40
 
 
 # The known mistakes of others, each of which the comparison has to find.
@@ -105,7 +105,7 @@ class OffByOne(Window):
 
     def fresh(self, piv):
         behind = self.highest - piv
-        return behind < 0 or (behind < self.size - 1 and not self.bits >> behind & 1)
+        return behind < 0 or (behind < self.size - 1 and self.missing >> behind & 1)
 
 
 class Backwards(Window):
@@ -122,7 +122,7 @@ class Forgets(Window):
     def accept(self, piv):
         ahead = piv - self.highest
         if 0 < ahead < self.size:
-            self.bits = (self.bits << (ahead - 1) | 1) & ((1 << self.size) - 1)
+            self.missing = (self.missing << ahead - 1 | (1 << ahead) - 2) & ((1 << self.size) - 1)
             self.highest = piv
         else:
             Window.accept(self, piv)

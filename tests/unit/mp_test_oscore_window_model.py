@@ -113,7 +113,7 @@ class OffByOne(Window):
 
     def fresh(self, piv):
         behind = self.highest - piv
-        return behind < 0 or (behind < self.size - 1 and not self.bits >> behind & 1)
+        return behind < 0 or (behind < self.size - 1 and self.missing >> behind & 1)
 
 
 class OneTooFar(Window):
@@ -121,7 +121,7 @@ class OneTooFar(Window):
 
     def fresh(self, piv):
         behind = self.highest - piv
-        return behind < 0 or (behind <= self.size and not self.bits >> behind & 1)
+        return behind < 0 or (behind <= self.size and (behind == self.size or self.missing >> behind & 1))
 
 
 class Shifted(Window):
@@ -129,7 +129,7 @@ class Shifted(Window):
 
     def accept(self, piv):
         if piv < self.highest:
-            self.bits |= 2 << self.highest - piv
+            self.missing ^= self.missing & 2 << self.highest - piv
         else:
             Window.accept(self, piv)
 

@@ -6,11 +6,11 @@
 # for what is refused or suspicious; derive.py, for the start and a rekey, which a board lets go of
 # once it is registered; keep.py, where something is kept over a restart.
 
+import oscore.message as message  # what is seldom called has no name of its own here
 from aesccm import InvalidTag
 from coap.codec import Error, FormatError, pack, put_body
 
-from .message import decode_option, encode_option, fields_of, option_of, seal
-from .message import _special, attempt, unseal, wrap
+from .message import _special, attempt, fields_of
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -90,6 +90,9 @@ class Account:
         method = getattr(apart, name)
         return lambda *args: method(self, *args)
 
+    _r2 = ()  # as server in Appendix B.2: R2s waiting for their request 3
+    _hint = None  # context of the request that was answered plainly
+
     # Whether requests under ctx carry its ID Context in any case.
     def _shows(self, ctx):
         return self._keep is not None and self._keep.shows(ctx)
@@ -157,9 +160,9 @@ class Account:
             kid_context = bstr(ctx.id_context)
         piv = self._number(ctx)
         observe = msg.uint(_OBSERVE)
-        option = encode_option(piv, ctx.sender_id, kid_context)
+        option = message.encode_option(piv, ctx.sender_id, kid_context)
         _, nonce, aad = ctx.request(True, piv)
-        outer = seal(ctx, msg, _POST if observe is None else _FETCH, option, nonce, aad)
+        outer = message.seal(ctx, msg, _POST if observe is None else _FETCH, option, nonce, aad)
         self.counters["sealed"] += 1
         binding = Binding(self, ctx, piv)
         if kid_context is not None:
@@ -178,10 +181,10 @@ class Account:
         """
         ctx = binding.ctx
         try:
-            option = option_of(outer)
+            option = message.option_of(outer)
             if option is None:
                 return self.plain(outer.code, ctx)
-            piv, kid, kid_context = decode_option(option)
+            piv, kid, kid_context = message.decode_option(option)
         except ValueError:
             return self.fail("undecodable", _BAD_OPTION)
         if not ctx.live() or (kid is not None and kid != self.recipient_id):
@@ -216,7 +219,7 @@ class Account:
         aad = ctx.request(True, binding.piv)
         nonce = aad[1] if piv is None else opener.nonce(False, piv)
         try:
-            inner = unseal(opener, outer, nonce, aad[2], piv)
+            inner = message.unseal(opener, outer, nonce, aad[2], piv)
         except FormatError:
             self.fail("undecodable", _BAD_REQUEST)
         except (InvalidTag, ValueError):
@@ -317,7 +320,7 @@ class Account:
             raise Error(_UNAVAILABLE, "context is gone")
         nonce = self._response_nonce(msg, binding, notification)
         binding.own = True  # before the nonce is used, whatever comes of it
-        msg = wrap(binding.ctx.tag_len, msg, _CONTENT if binding.fetch else _CHANGED, nonce[1])
+        msg = message.wrap(binding.ctx.tag_len, msg, _CONTENT if binding.fetch else _CHANGED, nonce[1])
         notification = binding.ctx.answer(binding.piv)[2]
         binding.ctx.seal(
             nonce[0], msg.payload, len(msg.payload) - binding.ctx.tag_len, notification
@@ -331,9 +334,9 @@ class Account:
     def _response_nonce(self, msg, binding, notification):
         if binding.own or notification or msg.opt(_OBSERVE) is not None:
             own = self._number(binding.ctx)
-            return binding.ctx.nonce(True, own), encode_option(own)
+            return binding.ctx.nonce(True, own), message.encode_option(own)
         if binding.nonce is not None:
-            return binding.nonce, encode_option(b"", None, binding.kid_context)
+            return binding.nonce, message.encode_option(b"", None, binding.kid_context)
         return binding.ctx.answer(binding.piv)[1], b""
 
     def housekeep(self):

@@ -40,6 +40,10 @@ class Context:
       uses it once. Its nonce differs from ours by the ID in it.
     """
 
+    # One more than the highest number there is, where nothing else is said: of its own to each
+    # context it would be 32 bytes.
+    reserved = 1 << 32
+
     def __init__(self, params, id_context=None):
         # Once in a while: what it takes does not stay.
         from .derive import keys
@@ -59,10 +63,9 @@ class Context:
         """(piv, nonce, AAD) of a request that we (True) or the peer made under that Partial IV:
         the AEAD nonce (section 5.2), and the Enc_structure (section 5.4), which all responses
         have too. The AAD lasts until the next call."""
-        nonce = bytearray(self._nonces[ours])
-        aad = self._aads[ours][len(piv)]
-        if aad is None:
-            aad = self._make_aad(self._aads[ours], piv)
+        aad = self._bases[ours]
+        nonce = bytearray(aad[6])
+        aad = aad[len(piv)] or self._make_aad(aad, piv)
         # From the end, which they have in common, but for the AAD's last byte.
         n = 0 - len(piv)
         while n:
@@ -90,7 +93,7 @@ class Context:
         self.sealed += 1
         length = self._sender.encrypt_into(nonce, buf, length, aad)
         if on_seal is not None:
-            self._seen(nonce, memoryview(buf)[:length])
+            on_seal(bytes(self.sender_key), bytes(nonce), bytes(memoryview(buf)[:length]))
         return length
 
     def answer(self, piv):
@@ -104,9 +107,6 @@ class Context:
         if piv is not last[0]:
             last = self.request(False, piv)
         return self.seal(last[1], buf, len(buf) - self.tag_len, last[2])
-
-    def _seen(self, nonce, sealed):
-        on_seal(bytes(self.sender_key), bytes(nonce), bytes(sealed))
 
     def open(self, sealed, piv, nonce=None, aad=None):
         """The plain text in sealed, as a view into a buffer of its own. piv: the Partial IV of a

@@ -71,7 +71,6 @@ def keys(ctx, params, id_context):
         from hkdf import hkdf
     ctx.tag_len = tag_len
     ctx.sender_id = sender_id
-    ctx.recipient_id = recipient_id
     ctx.id_context = id_context
     alg = _head(0, number) if number >= 0 else _head(1, -1 - number)
     # info (section 3.2.1) but for its first and its last element
@@ -86,14 +85,13 @@ def keys(ctx, params, id_context):
     iv = hkdf(secret, nonce_len, salt, b"\x85\x40" + middle + b"\x62IV" + _head(0, nonce_len))
     ctx._sender = make(ctx.sender_key, tag_len)
     ctx._recipient = make(ctx.recipient_key, tag_len)
-    # Nonces without their Partial IV, and the external AAD up to the Partial IV: for what
-    # the peer numbered (0, False) and for what we numbered (1, True).
-    ctx._nonces = (_base(iv, recipient_id), _base(iv, sender_id))
+    # For what the peer numbered (0, False) and for what we numbered (1, True): the external AAD up
+    # to the Partial IV, and the AAD for each length of it, made when it first comes; at the
+    # end the nonce without its Partial IV.
     algs = b"\x85\x01\x81" + alg
-    # and the same for each length of Partial IV, made when it first comes
-    ctx._aads = (
-        [algs + bstr(recipient_id), None, None, None, None, None],
-        [algs + bstr(sender_id), None, None, None, None, None],
+    ctx._bases = (
+        [algs + bstr(recipient_id), None, None, None, None, None, _base(iv, recipient_id)],
+        [algs + bstr(sender_id), None, None, None, None, None, _base(iv, sender_id)],
     )
     # What request() gave last for one of the peer's, since its answer has the same. Not state:
     # it follows from the Partial IV alone.
@@ -101,7 +99,8 @@ def keys(ctx, params, id_context):
     ctx.seq = 0
     ctx.sealed = 0  # uses of sender_key
     limits = bounds(params)
-    ctx.reserved = limits.sequence + 1
+    if limits.sequence != Context.reserved - 1:
+        ctx.reserved = limits.sequence + 1
     ctx.window = Window(limits.window)
     ctx.trust = limits.failures  # forgeries, for all we know, that it still stands
 
@@ -137,10 +136,8 @@ def make(account, *args, random=None, persist=None, policy="b2", **kw):
     account._rekey = False  # leave ctx for a fresh one
     account._worn = limits.rekey  # uses of a key after which it is time to
     account._patience = limits.echoes  # requests for Echo that may still go unmet
-    account._hint = None  # context of the request that was answered plainly
     # Whether the peer needs a kid context always: not tried in ctx, being tried, tried
     account._trying = None
-    account._r2 = []  # as server in Appendix B.2: R2s waiting for their request 3
     account._echo = None  # the value asked for
     account._ask = False
     account._keep = account.ctx = None  # the context in use
@@ -329,4 +326,4 @@ def wipe(account):
     if account.ctx is not None:
         account.ctx.wipe()
     account.ctx = account._params = account._keep = None
-    account._r2 = []
+    account._r2 = ()

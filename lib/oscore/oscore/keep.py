@@ -5,6 +5,9 @@
 from .context import Context
 from .window import Window
 
+# All that a window in flash has room for: a bit for each number that was accepted.
+_BITS = const((1 << 64) - 1)
+
 
 class Keeper:
     """Hands out sequence numbers, and keeps in flash what that takes.
@@ -68,9 +71,11 @@ class Keeper:
         if window is not None:
             from .limits import bounds
 
-            ctx.window = Window(bounds(params).window)
+            size = bounds(params).window
+            ctx.window = Window(size)
             ctx.window.highest, bits = window
-            ctx.window.bits = bits & ((1 << ctx.window.size) - 1)
+            if bits:
+                ctx.window.missing = (bits ^ _BITS) & (1 << size) - 1
         self.ctx = ctx
         return ctx
 
@@ -130,8 +135,7 @@ class Keeper:
         if self.b1 and ctx is not None:
             window = ctx.window
             if window is not None:
-                bits = window.bits
-                if bits:  # a larger window of the next run does not know what was before
-                    bits |= ((1 << 64) - 1) ^ ((1 << window.size) - 1)
+                # What is below counts as accepted also for a larger window of the next run.
+                bits = 0 if window.highest < 0 else window.missing ^ _BITS
                 window = (window.highest, bits)
             self._persist.commit(ctx.id_context, ctx.seq, window, self.show)

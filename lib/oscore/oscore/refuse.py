@@ -98,10 +98,9 @@ def _answer(account, outer, piv, r):
         ctx = derive(account, r)
     except Error:
         fail(account, "unknown", _UNAUTHORIZED)
-    waiting = account._r2
     limits = bounds(account._params)
     third = False
-    for r2 in waiting:
+    for r2 in account._r2:
         third = third or (len(r) > len(r2) and r[: len(r2)] == r2)
     # The peer's first number in a context is of its own choice, but no context of R1 has
     # been used before: nothing to be found in a window.
@@ -110,12 +109,10 @@ def _answer(account, outer, piv, r):
         ctx.wipe()
         fail(account, "failed", _BAD_REQUEST)
     if third:
-        waiting.clear()
+        account._r2 = ()
         promote(account, ctx)
         return account.accept(ctx, outer, inner, piv)
     r2 = account.random(limits.nonce)
-    while len(waiting) >= limits.r2:
-        waiting.pop(0)
     # A request 1 may be a replay; R2 gives each answer a key of its own.
     binding = Binding(account, ctx, piv)
     binding.fetch = outer.code == _FETCH
@@ -126,7 +123,8 @@ def _answer(account, outer, piv, r):
         binding.ctx = derive(account, r2 + r)
     except Error:
         fail(account, "unknown", _UNAUTHORIZED)
-    waiting.append(r2)
+    # Of more than fit the oldest give way.
+    account._r2 = (account._r2 + (r2,))[0 - limits.r2 :]
     raise _refused(_UNAUTHORIZED, "rederivation", (), binding)
 
 

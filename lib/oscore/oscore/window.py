@@ -4,42 +4,40 @@
 
 
 class Window:
-    """Which Partial IVs of a peer's requests have been accepted: the highest, and one bit
-    for each of the `size` numbers that end there.
+    """Which Partial IVs of a peer's requests have been accepted: the highest, and a bit
+    for each of the `size` numbers that end there and has not come yet.
 
     Asking (fresh) and noting (accept) are two steps, because a number may be noted only
     once the tag of its message is verified: otherwise anyone could close the window.
     """
 
-    __slots__ = ("size", "highest", "bits", "_mask")
-
     def __init__(self, size=32):
         self.size = size
-        self._mask = (1 << size) - 1
         self.highest = -1
-        self.bits = 0  # bit i: highest - i has been accepted
+        # Bit i: highest - i has not been accepted. 0 while all come in order, and a small int.
+        self.missing = 0
 
     def fresh(self, piv):
         """Whether a number may still be accepted."""
         behind = self.highest - piv
-        return behind < 0 or (behind < self.size and not self.bits >> behind & 1)
+        return behind < 0 or (behind < self.size and self.missing >> behind & 1)
 
     def accept(self, piv):
         """Note a number that is fresh and whose message was verified."""
         ahead = piv - self.highest
         if ahead > 0:
-            # The shift is bounded by the test, so bits never outgrows the window.
-            if ahead < self.size:
-                self.bits = (self.bits << ahead | 1) & self._mask
-            else:
-                self.bits = 1
             self.highest = piv
+            if ahead > 1 or self.missing:
+                # The shift is bounded, so that missing never outgrows the window.
+                ahead = min(ahead, self.size)
+                missing = self.missing << ahead | (1 << ahead) - 2
+                self.missing = missing & (1 << self.size) - 1
         else:
             # An older number leaves the highest one alone.
-            self.bits |= 1 << (0 - ahead)
+            self.missing ^= self.missing & 1 << (0 - ahead)
 
     def begin(self, piv):
         """Begin behind a number that is known to be recent: it and all below count as
         accepted (Appendix B.1.2)."""
         self.highest = piv
-        self.bits = self._mask
+        self.missing = 0
