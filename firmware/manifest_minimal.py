@@ -2,8 +2,9 @@
 # made of CBOR, observe; for a port with cryptolib and hashlib.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
-# A request for a format that is left out is answered 4.06 or 4.15, and provisioning refuses
-# coaps:// and --bootstrap. Leave out less where the product needs it: the list is all there is to it.
+# A request for a format that is left out is answered 4.06 or 4.15, a Create, a Delete or a composite
+# operation 4.05, an Execute with arguments 4.00, and provisioning refuses coaps:// and --bootstrap.
+# Leave out less where the product needs it: the list is all there is to it.
 
 import os
 
@@ -15,7 +16,10 @@ LEFT_OUT = (
     "coap/outer.py",
     "flashstore/nvs.py",
     "hkdf/viper.py",
+    "lwm2m/arguments.py",
     "lwm2m/bootstrap.py",
+    "lwm2m/composite.py",
+    "lwm2m/creating.py",
     "lwm2m/formats/oma_json.py",
     "lwm2m/formats/opaque.py",
     "lwm2m/formats/senml_json.py",

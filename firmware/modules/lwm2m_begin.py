@@ -10,8 +10,6 @@ import os
 import sys
 
 import lwm2m_app
-from lwm2m import Client
-from lwm2m.objects.oscore import OSCORE
 from oscore import Account, Fresh
 
 VERSION = ".".join([str(n) for n in sys.implementation.version[:3]])
@@ -123,6 +121,8 @@ def make_client(reboot, store=None, counters=None, **kw):
     ValueError says in one line what cannot be used. kw: goes on to Client.
     """
     import lwm2m_product
+    from lwm2m import Client
+    from lwm2m.objects.oscore import OSCORE
 
     loaded = list(sys.modules)
     from lwm2m_flash import open_counters, open_store
@@ -157,7 +157,7 @@ def make_client(reboot, store=None, counters=None, **kw):
 
 def _forget(config, loaded):
     names = lwm2m_app._START
-    lwm2m_app.forget(names[:7] if "restart" in config["opts"] else names, loaded)
+    lwm2m_app.forget(names[:8] if "restart" in config["opts"] else names, loaded)
 
 
 def commit(store, config, objects):

@@ -256,14 +256,11 @@ def registered(sealed=True):
         # What it answers has the same bytes in every run. The free memory is still looked for,
         # which is what its resource costs.
         current_time = 1767225600
+        memory_total = 128
 
         def memory_free(self):
             Device.memory_free(self)
             return 96
-
-        def memory_total(self):
-            Device.memory_total(self)
-            return 128
 
     wire, back, rand = Wire(), Wire(), _count()
 

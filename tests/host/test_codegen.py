@@ -56,8 +56,9 @@ from coap.message import Error
 from lwm2m import Model
 assert (WaterPumpValve.OID, WaterPumpValve.VERSION, WaterPumpValve.MULTIPLE) == (26250, "1.1", True)
 assert WaterPumpValve.TABLE == (
-    (0, 17, 3, "flow_rate"), (1, 19, 4, "on_off"), (2, 3, 0, "class_2"), (3, 25, 2, "alarm_3"),
-    (4, 3, 6, "alarm_4"), (5, 2, 5, "r_2nd_key"), (6, 17, 7, "link"), (7, 0, 8, "validate_7"), (9, 4, None, "run"),
+    (0, 17, 3, "flow_rate", 0.0), (1, 19, 4, "on_off", False), (2, 3, 0, "class_2"), (3, 25, 2, "alarm_3", ()),
+    (4, 3, 6, "alarm_4"), (5, 2, 5, "r_2nd_key"), (6, 17, 7, "link", (65535, 65535)), (7, 0, 8, "validate_7"),
+    (9, 4, None, "run"),
 ), WaterPumpValve.TABLE
 class Pump(WaterPumpValve):
     ran = None
@@ -65,6 +66,7 @@ class Pump(WaterPumpValve):
         self.ran = arguments
 model = Model()
 pump = model.add(Pump(), 3)
+assert (pump.on_off, pump.class_2, pump.alarm_3) == (False, None, ())
 read = [(path[2:], value) for path, _, value in model.read((26250, 3))]
 assert read == [((0,), 0.0), ((1,), False), ((6,), (65535, 65535))], read
 model.write((26250, 3), [((26250, 3, 1), True), ((26250, 3, 2), "a")], False)
@@ -87,7 +89,7 @@ def test_the_module_works(micropython, module):
 
 
 def test_what_the_module_says(module):
-    assert '(0, _R | _MANDATORY, _FLOAT, "flow_rate"),  # l/s' in module
+    assert '(0, _R | _MANDATORY, _FLOAT, "flow_rate", 0.0),  # l/s' in module
     assert '(2, _RW, _STRING, "class_2"),  # 0..20' in module
     assert "run(self, arguments)" in module
     assert max(map(len, module.splitlines())) < 100

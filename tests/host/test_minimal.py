@@ -87,12 +87,15 @@ def test_what_is_left_out_is_refused(minimal):
         assert SECRET.hex() not in done.stderr
 
 
-def test_formats_that_are_left_out(minimal):
-    async def ask():
+def ask(minimal, image, questions):
+    """What a device with a fresh image answers. questions: coroutine function (server, answers)."""
+
+    async def run():
+        codes = {}
         async with BenchServer([Account("dev", b"\1", b"\2", SECRET)], port=0) as server:
             done = minimal.run(
                 "provision",
-                "file:dev.img",
+                "file:" + image,
                 "--server",
                 server.uri,
                 *ACCOUNT,
@@ -100,24 +103,54 @@ def test_formats_that_are_left_out(minimal):
             )
             assert done.returncode == 0, done.stderr
             process = subprocess.Popen(
-                minimal.command("device", "file:dev.img"), stdin=subprocess.DEVNULL,
+                minimal.command("device", "file:" + image), stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                 env=minimal.environment(), cwd=minimal.folder,
             )  # fmt: skip
             try:
                 await server.registered("dev", 30)
-                codes = {}
-                for name in ("text", "cbor", "senml-json", "senml-cbor", "tlv", "lwm2m-cbor"):
-                    read = await server.read("dev", "/3/0/0", format=NAMES[name])
-                    write = await server.write("dev", "/3/0/14", "+01:00", format=NAMES[name])
-                    codes[name] = (read.code, write.code)
+                await questions(server, codes)
             finally:
                 process.kill()
                 said = process.communicate()[0]
-        return codes, said
+        assert "fault" not in said
+        return codes
 
-    codes, said = asyncio.run(asyncio.wait_for(ask(), 60))
+    return asyncio.run(asyncio.wait_for(run(), 60))
+
+
+def test_formats_that_are_left_out(minimal):
+    async def questions(server, codes):
+        for name in ("text", "cbor", "senml-json", "senml-cbor", "tlv", "lwm2m-cbor"):
+            read = await server.read("dev", "/3/0/0", format=NAMES[name])
+            write = await server.write("dev", "/3/0/14", "+01:00", format=NAMES[name])
+            codes[name] = (read.code, write.code)
+
+    codes = ask(minimal, "formats.img", questions)
     for name in ("cbor", "senml-cbor", "lwm2m-cbor"):
         assert codes.pop(name) == ("2.05", "2.04"), name
     assert set(codes.values()) == {("4.06", "4.15")}, codes
-    assert "fault" not in said
+
+
+def test_operations_that_are_left_out(minimal):
+    async def questions(server, codes):
+        for name, operation in (
+            ("read composite", server.read_composite("dev", ["/3/0/0", "/1/0/1"])),
+            ("write composite", server.write_composite("dev", {"/3/0/14": "+02:00"})),
+            ("create", server.create("dev", 3303, 1, {})),
+            ("delete", server.delete("dev", "/3303/0")),
+            ("execute with arguments", server.execute("dev", "/1/0/8", "0='a'")),
+            ("execute", server.execute("dev", "/3/0/12")),
+            ("discover", server.discover("dev", "/3303")),
+        ):
+            codes[name] = (await operation).code
+
+    assert ask(minimal, "operations.img", questions) == {
+        "read composite": "4.05",
+        "write composite": "4.05",
+        "create": "4.05",
+        "delete": "4.05",
+        "execute with arguments": "4.00",
+        "execute": "2.04",
+        "discover": "2.05",
+    }

@@ -4,6 +4,7 @@
 from check import raises, equal
 from coap.message import Error, BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL
 from lwm2m import Instance, Model, R, W, RW, E, MULTI, MANDATORY, STRING, INTEGER, OPAQUE
+from lwm2m.creating import create, delete
 
 
 class Thing(Instance):
@@ -124,6 +125,51 @@ class Clock(Instance):
         return "here"
 
 
+class Sparse(Instance):
+    OID = 30003
+    TABLE = (
+        (0, RW, STRING, "name", "none"),
+        (1, RW, INTEGER, "level"),
+        (2, R | MULTI, INTEGER, "errors", (0,)),
+        (3, E, None, "kick"),
+        (4, RW, INTEGER, "limit", 1),
+    )
+    limit = 10
+
+
+def test_a_field_that_nobody_has_set_is_as_its_row_says():
+    m = make()
+    sparse = m.add(Sparse())
+    equal((sparse.name, sparse.level, sparse.errors, sparse.limit), ("none", None, (0,), 10))
+    nodes = [((30003, 0, 0), STRING, "none"), ((30003, 0, 2, 0), INTEGER, 0), ((30003, 0, 4), INTEGER, 10)]
+    equal(m.read((30003, 0)), nodes)
+    equal(m.read((30003, 0, 0)), nodes[:1])
+    equal(m.read((30003, 0, 2)), nodes[1:2])
+    code(NOT_FOUND, m.read, (30003, 0, 1))
+    code(NOT_FOUND, m.execute, (30003, 0, 3), [])
+    equal([path for path, _ in m.links((30003, 0))], [(30003, 0)] + [(30003, 0, rid) for rid in (0, 2, 4)])
+    seen = []
+    m.touched = lambda path, origin: seen.append(path)
+    sparse.set("level", None)
+    sparse.set("name", "none")
+    equal(seen, [])
+    sparse.set("level", 3)
+    equal(seen, [(30003, 0, 1)])
+    # What a Write-Replace does not name is as if nobody had set it.
+    m.write((30003, 0), [((30003, 0, 0), "new"), ((30003, 0, 4), 5)], True)
+    equal((sparse.name, sparse.level, sparse.limit), ("new", None, 5))
+    m.write((30003, 0), [], True)
+    equal(m.read((30003, 0)), nodes)
+
+
+def test_other_names_are_no_fields():
+    sparse = make().add(Sparse())
+    for name in ("levels", "kick", "_name"):
+        assert not hasattr(sparse, name), name
+        raises(AttributeError, getattr, sparse, name)
+    sparse.validate()
+
+
 def test_replace_leaves_to_the_application_what_is_its_own():
     m = make()
     clock = m.add(Clock())
@@ -173,7 +219,7 @@ def test_several_instances_are_one_transaction():
 def test_touched_names_who_wrote():
     m = make()
     seen = []
-    m.listeners.append(lambda path, origin: seen.append((path, origin)))
+    m.touched = lambda path, origin: seen.append((path, origin))
     m.write((30000, 0, 0), [((30000, 0, 0), "n")], True, "server")
     m.instance(30000, 0).set("level", 8)
     m.instance(30000, 0).set("level", 8)
@@ -182,19 +228,19 @@ def test_touched_names_who_wrote():
 
 def test_create_and_delete():
     m = make()
-    equal(m.create(30000, None, [((30000, None, 0), "two")]), 1)
-    equal(m.create(30000, 7, [((30000, 7, 0), "seven")]), 7)
-    code(BAD_REQUEST, m.create, 30000, 7, [])
-    code(BAD_REQUEST, m.create, 30000, 8, [((30000, 8, 5), 101)])
-    code(METHOD_NOT_ALLOWED, m.create, 30001, 1, [])
-    code(NOT_FOUND, m.create, 30002, 1, [])
+    equal(create(m, 30000, None, [((30000, None, 0), "two")]), 1)
+    equal(create(m, 30000, 7, [((30000, 7, 0), "seven")]), 7)
+    code(BAD_REQUEST, create, m, 30000, 7, [])
+    code(BAD_REQUEST, create, m, 30000, 8, [((30000, 8, 5), 101)])
+    code(METHOD_NOT_ALLOWED, create, m, 30001, 1, [])
+    code(NOT_FOUND, create, m, 30002, 1, [])
     equal(sorted(m.objects[30000]), [0, 1, 7])
-    m.delete((30000, 1))
-    code(NOT_FOUND, m.delete, (30000, 1))
-    code(METHOD_NOT_ALLOWED, m.delete, (30001, 0))
+    delete(m, (30000, 1))
+    code(NOT_FOUND, delete, m, (30000, 1))
+    code(METHOD_NOT_ALLOWED, delete, m, (30001, 0))
     for _ in range(14):
-        m.create(30000, None, [])
-    code(INTERNAL, m.create, 30000, None, [])
+        create(m, 30000, None, [])
+    code(INTERNAL, create, m, 30000, None, [])
 
 
 def test_execute():

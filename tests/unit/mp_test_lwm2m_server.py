@@ -13,7 +13,7 @@ from lwm2m.objects.server import Server
 from lwm2m.registration import Registration
 from lwm2m.reporting import Reporting
 from lwm2m.server import Dispatcher
-from lwm2m.writing import arguments_of
+from lwm2m.arguments import arguments_of
 
 
 class Thing(Instance):
@@ -252,6 +252,17 @@ def test_discover():
     a.registration.version = "1.1"
     assert text(ask(d, a, GET, "/3", accept=40)).startswith("</3>;ver=1.1,</3/0>")
     assert text(ask(d, a, GET, "/30000", accept=40)).startswith("</30000>,")
+
+
+def test_answers_of_every_length():
+    # Around the ends of the buffer that stays, and of those that are made.
+    d, a = make()
+    thing = d.model.instance(30000, 0)
+    for n in (0, 60, 61, 62, 63, 64, 90, 96, 97, 230, 256, 257, 500, 512, 900, 1, 95):
+        thing.name = "x" * n
+        for path in ("/30000/0/0", "/30000/0"):
+            record = cbor.loads(ask(d, a, GET, path, accept=112).payload)[0]
+            equal(record[3], thing.name)
 
 
 def test_an_answer_longer_than_the_buffer_is_5_00():

@@ -34,7 +34,7 @@ def add_parser(subparsers):
         "codegen",
         help="make an object's module from its XML",
         description="Write the Python module of an LwM2M object, from the XML in which the OMA's"
-        " registry, or you, define it: its table, and a default for each resource that must be there.",
+        " registry, or you, define it: its table, with a value for each resource that must be there.",
         allow_abbrev=False,
     )
     p.add_argument("xml", metavar="XML", help="the object's definition; - reads it from stdin")
@@ -98,7 +98,8 @@ class Resource:
     def row(self):
         flags = " | ".join("_" + flag for flag in self.flags) or "0"
         typ = "_" + TYPES[self.type][0] if self.type else "None"
-        line = '        (%d, %s, %s, "%s"),' % (self.rid, flags, typ, self.name)
+        value = ", " + self.default() if self.mandatory and self.type else ""
+        line = '        (%d, %s, %s, "%s"%s),' % (self.rid, flags, typ, self.name, value)
         room = 99 - len(line) - 4
         if self.comment and room > 8:
             cut = self.comment if len(self.comment) <= room else self.comment[: room - 3] + "..."
@@ -171,14 +172,10 @@ class Object:
         if self.multiple:
             lines.append("    MULTIPLE = True")
         lines += ["    TABLE = (", *(r.row() for r in self.resources), "    )"]
-        fields = [r for r in self.resources if r.mandatory and r.type]
-        if fields:
-            lines += ["", "    # Mandatory"]
-            lines += ["    %s = %s" % (r.name, r.default()) for r in fields]
         fields = [r for r in self.resources if r.type and not r.mandatory]
         if fields:
-            lines += ["", "    # Optional: there as soon as it has a value"]
-            lines += ["    %s = None" % r.name for r in fields]
+            lines += ["", "    # Optional: None, and not there, until it has a value"]
+            lines += ["    #   %s" % r.name for r in fields]
         methods = [r for r in self.resources if not r.type]
         if methods:
             lines += ["", "    # Executed; 4.04 without a method of this name in the subclass"]

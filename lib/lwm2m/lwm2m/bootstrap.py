@@ -8,6 +8,7 @@
 
 from coap.codec import Message, Error
 from .account import Session
+from .creating import create, delete
 from .server import path_of, DEFAULT_FORMAT
 
 _GET = const(1)
@@ -226,7 +227,7 @@ class BootstrapAccount(Session):
             # one shows through.
             old = there.pop(iid, None)
             try:
-                model.create(path[0], iid, instances[iid], self, True)
+                create(model, path[0], iid, instances[iid], self, True)
             except Error:
                 if old:
                     there[iid] = old
@@ -261,12 +262,12 @@ class BootstrapAccount(Session):
             raise Error(_METHOD_NOT_ALLOWED)
         self._begin()
         if len(path) == 2:
-            model.delete(path, self, True)
+            delete(model, path, self, True)
             return Message(_DELETED)
         for oid in path or OBJECTS:
             for instance in model.instances(oid):
                 if (oid, instance.iid) not in kept:
-                    model.delete((oid, instance.iid), self, True)
+                    delete(model, (oid, instance.iid), self, True)
         return Message(_DELETED)
 
     def _discover(self, path):
@@ -285,7 +286,7 @@ class BootstrapAccount(Session):
         links = [((), [("lwm2m", self.version)])]
         for oid in path or sorted(model.objects):
             model.object(oid)
-            version = model.classes[oid].VERSION
+            version = getattr(model.classes[oid], "VERSION", None)
             instances = model.instances(oid)
             if version or not instances:
                 links.append(((oid,), [("ver", version)] if version else []))

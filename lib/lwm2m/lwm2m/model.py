@@ -7,15 +7,15 @@ from . import late
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
-getattr = getattr
-callable = callable
 
 _NOT_FOUND = const(0x84)
 _METHOD_NOT_ALLOWED = const(0x85)
 
-# A row of a table: (resource ID, flags, type, name). Rows ascend by resource
+# A row of a table: (resource ID, flags, type, name[, value]). Rows ascend by resource
 # ID. The name is an attribute of the instance: a field, a property, or, for E,
-# a method. A field that is None is a resource that is not there. A MULTI field
+# a method. A field that is None is a resource that is not there. Where nobody has set
+# it, neither in the instance nor in the class, it has the value of the row, and is
+# None without one: that costs no heap. A MULTI field
 # is a dict {resource instance ID: value}; a list or tuple stands for one that
 # counts from 0 and is not written by servers. The numbers are those of types.py.
 _R = const(1)
@@ -47,27 +47,35 @@ def find(table, rid):
 class Instance:
     """One object instance. A user's object derives from it.
 
-    OID: object ID. VERSION: text, None for the default 1.0; VERSION_1_1: what to say
-    to a server of LwM2M 1.1, where that differs. MULTIPLE: more than
-    one instance may exist. CREATE: servers may create and delete instances, by a
-    call without arguments. TABLE: the rows.
+    OID: object ID. TABLE: the rows. Where it has them, VERSION: text, 1.0 without;
+    VERSION_1_1: what to say to a server of LwM2M 1.1, where that differs; MULTIPLE = True:
+    more than one instance may exist; CREATE = True: servers may create and delete
+    instances, by a call without arguments; validate(): called after a server's write,
+    before it counts, a ValueError undoes it: 4.00.
     """
 
-    OID = None
-    VERSION = VERSION_1_1 = None
-    MULTIPLE = False
-    CREATE = False
     TABLE = ()
 
     iid = 0
     model = None
 
+    # Where methods of the objects that ship are which seldom run.
+    _late = ("writing", "Instance")
+
+    # What is neither in the instance nor in its class.
+    def __getattr__(self, name):
+        for row in self.TABLE:
+            if row[3] == name and row[2] is not None:
+                return row[4] if len(row) > 4 else None
+        return late(self, name)
+
     def changed(self, name):
         """Tell whoever observes it that the value behind name has changed."""
-        if self.model:
+        model = self.model
+        if model and model.touched:
             for row in self.TABLE:
                 if row[3] == name:
-                    self.model.touched((self.OID, self.iid, row[0]), None)
+                    model.touched((self.OID, self.iid, row[0]), None)
 
     def set(self, name, value):
         """Set a field and tell whoever observes it, if it is another value."""
@@ -75,20 +83,17 @@ class Instance:
             setattr(self, name, value)
             self.changed(name)
 
-    def validate(self):
-        """Called after a server's write, before it counts. ValueError undoes it: 4.00."""
-
 
 class Model:
     """All objects of a device.
 
     objects: {object ID: {instance ID: instance}}. classes: {object ID: class}.
-    touched: called with (path, origin) for each resource that changes; origin is
-    the account that wrote it, or None for the application. structure: called when
+    touched: function, called with (path, origin) for each resource that changes; origin is
+    the account that wrote it, or None for the application. structure: function, called when
     an instance came or went, so that the servers are told.
 
-    All but reading stands in writing.py: define, add, remove, fill, dump; write, plan,
-    apply, create, delete, execute; row, present, links.
+    All but reading stands in writing.py: object, instances, define, add, remove, fill, dump;
+    write, plan, apply, create, delete, execute; row, present, typeof, links.
     """
 
     _late = ("writing", "Model")
@@ -97,40 +102,15 @@ class Model:
     def __init__(self):
         self.objects = {}
         self.classes = {}
-        self.listeners = []
+        self.touched = None
         self.structure = None
-
-    # --- look-up
-
-    def object(self, oid):
-        """Instances of an object by ID. Error 4.04 when there is no such object."""
-        instances = self.objects.get(oid)
-        if instances is None:
-            raise Error(_NOT_FOUND)
-        return instances
 
     def instance(self, oid, iid):
         """An instance. Error 4.04 when it is not there."""
-        instance = self.object(oid).get(iid)
-        if instance is None:
+        instance = self.objects.get(oid, ())
+        if iid not in instance:
             raise Error(_NOT_FOUND)
-        return instance
-
-    def instances(self, oid):
-        """Instances of an object by ascending ID; none is an empty list."""
-        instances = self.objects.get(oid)
-        return [instances[i] for i in sorted(instances)] if instances else []
-
-    def typeof(self, oid, rid):
-        """Type of a resource, None when unknown: what decoders ask for."""
-        row = find(self.classes[oid].TABLE, rid) if oid in self.classes else None
-        return row[2] if row else None
-
-    def touched(self, path, origin):
-        for listener in self.listeners:
-            listener(path, origin)
-
-    # --- Read
+        return instance[iid]
 
     def read(self, path, anyway=False):
         """Nodes below a path of 1 to 4 IDs: list of (path, type, value), ascending.
@@ -167,19 +147,25 @@ class Model:
         return instance
 
     def _read_below(self, path, anyway):
+        instances = self.objects.get(path[0])
+        if instances is None or (len(path) == 2 and path[1] not in instances):
+            raise Error(_NOT_FOUND)
         nodes = []
-        if len(path) == 2:
-            self._read_instance(nodes, self.instance(path[0], path[1]), anyway)
-        else:
-            self.object(path[0])
-            for instance in self.instances(path[0]):
-                self._read_instance(nodes, instance, anyway)
+        for iid in path[1:] or sorted(instances):
+            self._read_instance(nodes, instances[iid], anyway)
         return nodes
 
     def _read_instance(self, nodes, instance, anyway):
+        fields = instance.__dict__
         for row in instance.TABLE:
-            if row[1] & _R or (anyway and not row[1] & _E):
-                value = self.value(instance, row)
+            flags = row[1]
+            if flags & _R or (anyway and not flags & _E):
+                # As value(), without __getattr__() for what most instances have not.
+                value = row[3]
+                if flags & _MULTI or value in fields or hasattr(type(instance), value):
+                    value = self.value(instance, row)
+                else:
+                    value = row[4] if len(row) > 4 else None
                 if value is not None:
                     _put(nodes, (instance.OID, instance.iid, row[0]), row, value)
 

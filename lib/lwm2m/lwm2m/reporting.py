@@ -207,7 +207,9 @@ def begin(account):
     def notify(observation, now, confirmable):
         try:
             if observation.paths:
-                msg = client.dispatcher.composite(observation.paths, observation.accept)
+                from .composite import read
+
+                msg = read(client.dispatcher, observation.paths, observation.accept)
             else:
                 msg = client.dispatcher.content(observation.path, observation.accept)
             # It may have to wait.

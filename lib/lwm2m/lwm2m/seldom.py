@@ -19,8 +19,6 @@ from coap.params import Params
 from coap.transport import UDP, Clock, resolve
 from .account import REFUSALS, Account as _Account
 from .model import Model
-from .objects.security import Security, PSK
-from .objects.server import Server
 from .server import Dispatcher
 from .writing import is_id
 
@@ -40,6 +38,7 @@ _MULTI = const(8)
 _OBJLNK = const(7)
 
 _DEFAULT_PORT = const(5683)
+_PSK = const(0)  # security mode
 # An Objlnk to nothing (Core 1.2.2 appendix C).
 _NO_LINK = const(65535)
 # The objects that are configuration: given by the factory or a Bootstrap-Server.
@@ -115,7 +114,7 @@ def way(security, host, port):
 def check_dtls(security):
     """ValueError says why DTLS as an instance of /0 wants it is not to be had here."""
     secure = security.uri.startswith("coaps:")
-    if secure != (security.mode == PSK):
+    if secure != (security.mode == _PSK):
         raise ValueError("coaps:// goes with security mode 0 (PSK), coap:// with 3 (NoSec)")
     if secure:
         try:
@@ -206,10 +205,13 @@ class Client:
         self.random = random or os.urandom
         self.params = params or Params()
         self.transport = transport
+        from .objects.security import Security
+        from .objects.server import Server
+
         self.model = Model()
         self.model.define(Security)
         self.model.define(Server)
-        self.model.listeners.append(self._touched)
+        self.model.touched = self._touched
         self.model.structure = self._structure
         self.dispatcher = Dispatcher(self.model, max_payload)
         self.accounts = []

@@ -2,13 +2,11 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 section 6.3; Transport 1.2.2 section 6.4.4
 
-from coap.codec import Message, Error
+from coap.codec import Error
 from . import late
-from .formats import get, loaded
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
-int = int
 
 _GET = const(1)
 _CONTENT = const(0x45)
@@ -25,10 +23,10 @@ _LINK_FORMAT = const(40)
 # Objects that no server but a Bootstrap-Server sees: keys and where they lead.
 HIDDEN = (0, 21)
 
-# Bytes of the output buffer at the beginning, and of the part of it that one value is first
-# written to: whoever writes into a part of a bytearray moves the rest too.
-_FIRST = const(256)
+# Bytes of the output buffer that stays, and of the one that is made for an answer that it
+# is too small for.
 _SHORT = const(96)
+_LONG = const(256)
 
 # Message.kinds of a GET that is more than a Read: all but Uri-Path and Accept.
 _NOT_READ = const(0x3FFDF7FF)
@@ -78,9 +76,9 @@ def _fitted(encode, args):
 class Dispatcher:
     """Serves the requests of all accounts over one model.
 
-    max_payload: bytes of the longest answer. It is made in the one output buffer, which
-    begins with 256 bytes and is doubled when an answer takes more. All but the Read stands
-    in writing.py.
+    max_payload: bytes of the longest answer. One of a single value is made in the one output
+    buffer where it fits, of 96 bytes; another has a buffer of its own, of 256 bytes, which is
+    doubled until it holds it. All but the Read stands in writing.py.
     """
 
     _late = ("writing", "Dispatcher")
@@ -89,20 +87,11 @@ class Dispatcher:
     def __init__(self, model, max_payload=1024):
         self.model = model
         self.max_payload = max_payload
+        self.formats = {}  # the modules that were asked for: {content-format number: module}
+        self._short = memoryview(bytearray(min(max_payload, _SHORT)))
+        from coap.codec import Message
+
         self._content = Message(_CONTENT)
-        self._allot(min(max_payload, _FIRST))
-
-    def _allot(self, n):
-        self.buf = bytearray(n)
-        self._view = memoryview(self.buf)
-        self._short = self._view[:_SHORT]
-
-    def _grow(self):
-        # Error 5.00 where the buffer is as large as it may be.
-        n = len(self.buf)
-        if n >= self.max_payload:
-            raise Error(_INTERNAL)
-        self._allot(min(2 * n, self.max_payload))
 
     def handle(self, request, account, responder, now):
         """Answer one request of an account: a Message; Error for what is refused."""
@@ -115,30 +104,45 @@ class Dispatcher:
                 if request.kinds & _ACCEPTS:
                     responder = int.from_bytes(request.options[-1][1], "big")
                 if responder != _LINK_FORMAT:
-                    return self._encoded(now, self.model.read(now), responder)
+                    return self.encoded(now, self.model.read(now), responder)
         return self._operate(request, account, responder, now)
 
     def content(self, path, accept):
         """2.05 with what a Read of path gives. accept: a content format, None for the default.
         It is one message for all, its payload a view into the output buffer: it has to be used,
         or copied, at once."""
-        return self._encoded(path, self.model.read(path), accept)
+        return self.encoded(path, self.model.read(path), accept)
 
-    def _encoded(self, path, nodes, accept):
+    def encoded(self, path, nodes, accept):
+        """2.05 with nodes, of what path names."""
         if accept is None:
             accept = DEFAULT_FORMAT
-        fmt = loaded.get(accept)
+        fmt = self.formats.get(accept)
         if fmt is None:
-            fmt = get(accept)
+            from .formats import get as fmt
+
+            fmt = fmt(accept)
             if fmt is None:
                 raise Error(_NOT_ACCEPTABLE)
-        accept = _fitted(fmt.encode, (path, nodes, self._short)) if len(nodes) == 1 else -1
+            self.formats[accept] = fmt
+        buf = self._short
+        accept = _fitted(fmt.encode, (path, nodes, buf)) if len(nodes) == 1 else -1
         if accept < 0:
-            accept = _fitted(fmt.encode, (path, nodes, self.buf))
-            while accept < 0:
-                self._grow()
-                accept = _fitted(fmt.encode, (path, nodes, self.buf))
+            buf, accept = self.fit(fmt.encode, path, nodes)
         path = self._content
         path.options = [fmt.OPTION]
-        path.payload = self._view[:accept]
+        path.payload = buf[:accept]
         return path
+
+    def fit(self, encode, path, nodes):
+        """(a buffer, bytes in it) of what encode(path, nodes, buffer) writes. Error 5.00 where
+        max_payload is too small."""
+        n = min(_LONG, self.max_payload)
+        while True:
+            buf = memoryview(bytearray(n))
+            written = _fitted(encode, (path, nodes, buf))
+            if written >= 0:
+                return buf, written
+            if n == self.max_payload:
+                raise Error(_INTERNAL)
+            n = min(2 * n, self.max_payload)

@@ -1,10 +1,11 @@
-# All that is asked of the model and is no Read: Write, Create, Delete, Execute, Discover,
-# Observe, composite operations; and what the start fills the model with.
+# All that is asked of the model and is no Read: Write, Execute, Discover, Observe; and what the
+# start fills the model with. Create and Delete are in creating.py, composite operations in
+# composite.py.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 sections 6.2 and 6.3; Transport 1.2.2 section 6.4.4
 #
-# The classes here hold methods of those of the same name in model.py and server.py, and
-# have no instances. Their modules stay loaded, this one is brought by the first call
+# The classes here hold methods of those of the same name in model.py, server.py and objects/,
+# and have no instances. Their modules stay loaded, this one is brought by the first call
 # (lwm2m.late): a server that only reads does not pay for it.
 
 from coap.codec import Message, Error
@@ -18,8 +19,6 @@ _PUT = const(3)
 _DELETE = const(4)
 _FETCH = const(5)
 _IPATCH = const(7)
-_CREATED = const(0x41)
-_DELETED = const(0x42)
 _CHANGED = const(0x44)
 _CONTENT = const(0x45)
 _BAD_REQUEST = const(0x80)
@@ -30,7 +29,6 @@ _UNSUPPORTED_FORMAT = const(0x8F)
 _INTERNAL = const(0xA0)
 
 _OBSERVE = const(6)
-_LOCATION_PATH = const(8)
 _CONTENT_FORMAT = const(12)
 _URI_QUERY = const(15)
 _ACCEPT = const(17)
@@ -48,8 +46,9 @@ MAX_INSTANCES = 16
 MAX_RESOURCE_INSTANCES = 32
 
 _MAX_ID = const(65534)
-# Arguments of one Execute.
-_MAX_ARGUMENTS = const(10)
+# Security modes (resource 2 of /0). OSCORE runs over PSK or over NOSEC.
+_PSK = const(0)
+_NOSEC = const(3)
 
 
 def is_id(value, most=_MAX_ID):
@@ -59,7 +58,9 @@ def is_id(value, most=_MAX_ID):
 
 def _version(cls, lwm2m):
     # The link attributes that say an object's version; a new list, since more may follow.
-    version = lwm2m == "1.1" and cls.VERSION_1_1 or cls.VERSION
+    version = getattr(cls, "VERSION", None)
+    if lwm2m == "1.1":
+        version = getattr(cls, "VERSION_1_1", version)
     return [("ver", version)] if version else []
 
 
@@ -71,39 +72,86 @@ def queries_of(msg):
         raise Error(_BAD_REQUEST)
 
 
-def arguments_of(payload):
-    """Arguments of Execute: list of (digit, text or None).
-
-    Error 4.00 when malformed (Core 1.2.2 section 6.3.5).
-    """
+def part(name, code=_METHOD_NOT_ALLOWED):
+    """A module of this package that a firmware may leave out: Error(code) where it did."""
     try:
-        text = bytes(payload).decode()
-    except UnicodeError:
-        raise Error(_BAD_REQUEST)
-    out = []
-    at = 0
-    while at < len(text):
-        if out:
-            if text[at] != ",":
-                raise Error(_BAD_REQUEST)
-            at += 1
-        digit = text[at : at + 1]
-        if not digit or digit not in "0123456789" or len(out) >= _MAX_ARGUMENTS:
-            raise Error(_BAD_REQUEST)
-        at += 1
-        value = None
-        if text[at : at + 1] == "=":
-            end = text.find("'", at + 2)
-            if text[at + 1 : at + 2] != "'" or end < 0:
-                raise Error(_BAD_REQUEST)
-            value = text[at + 2 : end]
-            at = end + 1
-        out.append((int(digit), value))
-    return out
+        return __import__(name, globals(), None, ("serve",), 1)
+    except ImportError:
+        raise Error(code)
+
+
+class Instance:
+    # Of model.Instance, as the three below of the objects of these names.
+
+    def validate(self):
+        pass
+
+
+class Security(Instance):
+    def validate(self):
+        if not self.uri.startswith(("coap://", "coaps://")):
+            raise ValueError("uri")
+        if self.mode not in (_PSK, _NOSEC):
+            raise ValueError("mode")
+        if self.ssid is not None and not 1 <= self.ssid <= _MAX_ID and not self.bootstrap:
+            raise ValueError("ssid")
+        if self.oscore is not None and self.oscore[0] not in (21, 65535):
+            raise ValueError("oscore")
+
+
+class Server(Instance):
+    def validate(self):
+        if self.ssid is None or not 1 <= self.ssid <= _MAX_ID:
+            raise ValueError("ssid")
+        if self.lifetime < 0:
+            raise ValueError("lifetime")
+        if "U" not in self.binding:
+            raise ValueError("binding")
+        if self.notification_mode not in (None, 0, 1):
+            raise ValueError("notification_mode")
+        for name in ("pmin", "pmax", "disable_timeout"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(name)
+
+    # What a trigger does begins after its 2.04 has been sent.
+    def disable(self, arguments):
+        return lambda: self.on_trigger("disable")
+
+    def update(self, arguments):
+        return lambda: self.on_trigger("update")
+
+    def bootstrap(self, arguments):
+        return lambda: self.on_trigger("bootstrap")
+
+    def on_trigger(self, what):
+        pass
+
+
+class OSCORE(Instance):
+    def validate(self):
+        if self.check:
+            self.check()
 
 
 class Model:
     # Of model.Model.
+
+    def object(self, oid):
+        """Instances of an object by ID. Error 4.04 when there is no such object."""
+        instances = self.objects.get(oid)
+        if instances is None:
+            raise Error(_NOT_FOUND)
+        return instances
+
+    def instances(self, oid):
+        """Instances of an object by ascending ID; none is an empty list."""
+        instances = self.objects.get(oid, ())
+        return [instances[iid] for iid in sorted(instances)]
+
+    def typeof(self, oid, rid):
+        """Type of a resource, None when unknown: what decoders ask for."""
+        row = find(self.classes[oid].TABLE, rid) if oid in self.classes else None
+        return row[2] if row else None
 
     def define(self, cls):
         """Know an object that has no instance yet. ValueError when its table does not ascend."""
@@ -127,7 +175,7 @@ class Model:
             iid = self.free_iid(instances)
         if not 0 <= iid <= _MAX_ID or iid in instances:
             raise ValueError("iid")
-        if len(instances) >= MAX_INSTANCES or (iid and not instance.MULTIPLE):
+        if len(instances) >= MAX_INSTANCES or (iid and not getattr(instance, "MULTIPLE", False)):
             raise ValueError("too many instances of object %d" % instance.OID)
         instance.iid = iid
         instance.model = self
@@ -274,7 +322,7 @@ class Model:
             ):
                 # As in an instance that nobody has written to; what a function or a property
                 # gives is the application's.
-                value = getattr(type(instance), row[3], None)
+                value = getattr(type(instance), row[3], row[4] if len(row) > 4 else None)
                 if not callable(value) and not isinstance(value, property):
                     changes.append((instance, row, value))
         return changes
@@ -301,43 +349,12 @@ class Model:
                 raise Error(_BAD_REQUEST)
             raise
         for instance, row, _ in done:
-            self.touched((instance.OID, instance.iid, row[0]), origin)
+            self.tell((instance.OID, instance.iid, row[0]), origin)
 
-    def create(self, oid, iid, records, origin=None, anyway=False):
-        """Create an instance with the values of records; its ID is the return value.
-
-        iid: None lets the device choose. Errors: 4.04 unknown object, 4.05 not to
-        be created, 4.00 taken ID or bad values, 5.00 full.
-        """
-        instances = self.object(oid)
-        cls = self.classes[oid]
-        if not (cls.CREATE or (anyway and (cls.MULTIPLE or not instances))):
-            raise Error(_METHOD_NOT_ALLOWED)
-        if len(instances) >= MAX_INSTANCES:
-            raise Error(_INTERNAL)
-        if iid is None:
-            iid = self.free_iid(instances)
-        elif iid in instances or not 0 <= iid <= _MAX_ID:
-            raise Error(_BAD_REQUEST)
-        instance = cls()
-        instance.iid = iid
-        self.apply(self.plan(instance, (oid, iid), records, False, anyway), origin)
-        for row in instance.TABLE:
-            if row[1] & _MANDATORY and not row[1] & _E and self.value(instance, row) is None:
-                raise Error(_BAD_REQUEST)
-        self.add(instance, iid)
-        self.touched((oid, iid), origin)
-        return iid
-
-    def delete(self, path, origin=None, anyway=False):
-        """Delete an instance. Errors: 4.04, 4.05 when it must stay."""
-        if len(path) != 2:
-            raise Error(_METHOD_NOT_ALLOWED)
-        self.instance(path[0], path[1])
-        if not (self.classes[path[0]].CREATE or anyway):
-            raise Error(_METHOD_NOT_ALLOWED)
-        self.remove(path[0], path[1])
-        self.touched(path, origin)
+    def tell(self, path, origin):
+        """A resource, or an instance, has changed by the hand of a server."""
+        if self.touched:
+            self.touched(path, origin)
 
     def execute(self, path, arguments):
         """Execute a resource. arguments: list of (digit, text or None).
@@ -427,89 +444,34 @@ class Dispatcher:
         path = path_of(request)
         code = request.code
         if not path:
-            if code == _FETCH:
-                return self._fetch(request, account, responder, now)
-            if code == _IPATCH:
-                return self._write_composite(request, account)
+            if code == _FETCH or code == _IPATCH:
+                return part("composite").serve(self, request, account, responder, now)
         elif path[0] in HIDDEN:
             raise Error(_UNAUTHORIZED)
-        if code == _GET:
-            return self._get(request, path, account, responder, now)
-        if code == _PUT:
+        elif code == _GET:
+            accept = request.uint(_ACCEPT)
+            if accept == _LINK_FORMAT:
+                return self._discover(request, path, account)
+            response = self.content(path, accept)
+            self.observed(request, path, None, account, responder, now)
+            return response
+        elif code == _PUT:
             if request.opt(_CONTENT_FORMAT) is None and not len(request.payload):
                 account.reporting.write_attributes(path, queries_of(request))
                 return Message(_CHANGED)
             return self._write(request, path, account, True)
-        if code == _POST:
-            return self._post(request, path, account, responder)
-        if code == _DELETE:
-            if len(path) != 2:
-                raise Error(_METHOD_NOT_ALLOWED)
-            self.model.delete(path, account)
-            return Message(_DELETED)
+        elif code == _DELETE or (code == _POST and len(path) == 1):
+            return part("creating").serve(self, request, path, account)
+        elif code == _POST:
+            return self._post(request, path, account)
         raise Error(_METHOD_NOT_ALLOWED)
 
-    def _get(self, request, path, account, responder, now):
-        if not path:
-            raise Error(_METHOD_NOT_ALLOWED)
-        accept = request.uint(_ACCEPT)
-        if accept == _LINK_FORMAT:
-            return self._discover(request, path, account)
-        response = self.content(path, accept)
+    def observed(self, request, path, paths, account, responder, now):
+        """Begin to observe what was read, where the request asks for that."""
         if request.uint(_OBSERVE) == 0:
             handle = responder.observe()
             if handle is not None:  # None: no room, so it is answered as a Read
-                account.observe(path, None, accept, handle, now)
-        return response
-
-    def composite(self, paths, accept):
-        """2.05 with what a Read-Composite of paths gives: what is not there, or not to be
-        read, is left out (Core 1.2.2 section 6.3.9)."""
-        nodes = []
-        for path in paths:
-            if path and path[0] in HIDDEN:
-                continue
-            for oid in (path[0],) if path else sorted(self.model.objects):
-                if oid not in HIDDEN:
-                    try:
-                        nodes += self.model.read(path or (oid,))
-                    except Error:
-                        pass
-        return self._encoded((), nodes, accept)
-
-    def _fetch(self, request, account, responder, now):
-        fmt = get(request.uint(_CONTENT_FORMAT, _TEXT))
-        if fmt is None or not hasattr(fmt, "decode_paths"):
-            raise Error(_UNSUPPORTED_FORMAT)
-        paths = fmt.decode_paths(request.payload)
-        accept = request.uint(_ACCEPT)
-        response = self.composite(paths, accept)
-        if request.uint(_OBSERVE) == 0:
-            handle = responder.observe()
-            if handle is not None:
-                account.observe((), paths, accept, handle, now)
-        return response
-
-    def _write_composite(self, request, account):
-        # Atomic over all objects that it names (Core 1.2.2 section 6.3.10).
-        fmt = get(request.uint(_CONTENT_FORMAT, _TEXT))
-        if fmt is None or not hasattr(fmt, "decode_paths"):
-            raise Error(_UNSUPPORTED_FORMAT)
-        records = fmt.decode((), request.payload, self.model.typeof)
-        targets = {}
-        for path, value in records:
-            if path[0] in HIDDEN:
-                raise Error(_UNAUTHORIZED)
-            self.model.row(path)
-            targets.setdefault(path[:2], []).append((path, value))
-        changes = []
-        for path in targets:
-            instance = self.model.instance(path[0], path[1])
-            changes += self.model.plan(instance, path, targets[path], False)
-        if not changes:
-            raise Error(_BAD_REQUEST)
-        self.model.apply(changes, account)
-        return Message(_CHANGED)
+                account.observe(path, paths, request.uint(_ACCEPT), handle, now)
 
     def _discover(self, request, path, account):
         depth = None
@@ -534,11 +496,8 @@ class Dispatcher:
         """Link-format text of a list of (path, attributes). Error 5.00 when it does not fit."""
         from .formats.link import encode_links
 
-        while True:
-            try:
-                return bytes(self._view[: encode_links(links, self.buf)])
-            except ValueError:
-                self._grow()
+        buf, n = self.fit(lambda path, links, buf: encode_links(links, buf), (), links)
+        return bytes(buf[:n])
 
     def decode(self, request, path, typeof=None):
         """Records of a payload. typeof: other types than the model's. Error 4.15 unknown
@@ -558,35 +517,15 @@ class Dispatcher:
         self.model.write(path, self.decode(request, path), replace, account)
         return Message(_CHANGED)
 
-    def _post(self, request, path, account, responder):
-        if len(path) == 1:
-            return self._create(request, path, account)
-        if len(path) == 3:
-            row = self.model.row(path)
-            if row[2] is None:
-                if request.uint(_CONTENT_FORMAT, _TEXT) != _TEXT:
-                    raise Error(_UNSUPPORTED_FORMAT)
-                after = self.model.execute(path, arguments_of(request.payload))
-                if callable(after):
-                    account.after_answer(after)
-                return Message(_CHANGED)
+    def _post(self, request, path, account):
+        if len(path) == 3 and self.model.row(path)[1] & _E:
+            if request.uint(_CONTENT_FORMAT, _TEXT) != _TEXT:
+                raise Error(_UNSUPPORTED_FORMAT)
+            arguments = []
+            if len(request.payload):
+                arguments = part("arguments", _BAD_REQUEST).arguments_of(request.payload)
+            after = self.model.execute(path, arguments)
+            if callable(after):
+                account.after_answer(after)
+            return Message(_CHANGED)
         return self._write(request, path, account, False)
-
-    def _create(self, request, path, account):
-        self.model.object(path[0])
-        records = []
-        if request.opt(_CONTENT_FORMAT) is not None and len(request.payload):
-            records = self.decode(request, path)
-        iid = None
-        for where, _ in records:
-            if where[1] is not None:
-                if iid is not None and iid != where[1]:
-                    raise Error(_BAD_REQUEST)
-                iid = where[1]
-        chosen = iid is None
-        iid = self.model.create(path[0], iid, records, account)
-        msg = Message(_CREATED)
-        if chosen:  # Location-Path only where the server did not choose the ID
-            msg.add(_LOCATION_PATH, str(path[0]))
-            msg.add(_LOCATION_PATH, str(iid))
-        return msg

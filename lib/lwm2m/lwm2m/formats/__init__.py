@@ -24,22 +24,17 @@ _CONTENT_FORMAT = const(12)
 _NUMBERS = (0, 42, 60, 110, 112, 11542, 11543, 11544)
 _MODULES = ("text", "opaque", "cbor", "senml_json", "senml_cbor", "tlv", "oma_json", "lwm2m_cbor")
 
-# The modules that are there: {content-format number: module}.
-loaded = {}
-
 
 def get(ct):
     """The module of a content format, or None, also where the firmware has it not. ct: CoAP
     content-format number."""
-    module = loaded.get(ct)
-    if module is None and ct in _NUMBERS:
+    if ct in _NUMBERS:
         try:
             module = __import__(_MODULES[_NUMBERS.index(ct)], globals(), None, ("decode",), 1)
         except ImportError:
             return None
-        loaded[ct] = module
         module.OPTION = (_CONTENT_FORMAT, uint_bytes(ct))
-    return module
+        return module
 
 
 def supported():

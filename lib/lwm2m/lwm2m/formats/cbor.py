@@ -45,12 +45,16 @@ _writer = None
 
 
 def writer(buf):
-    """A Writer over buf; that of before, where it is the same."""
+    """The Writer, over buf from now on."""
     global _writer
-    if _writer is None or _writer.buf is not buf:
-        _writer = Writer(buf)
-    _writer.pos = 0
-    return _writer
+    w = _writer
+    if w is None:
+        w = _writer = Writer(buf)
+    elif w.buf is not buf:
+        w.buf = buf
+        w.limit = len(buf)
+    w.pos = 0
+    return w
 
 
 def write(w, typ, value, tagged):

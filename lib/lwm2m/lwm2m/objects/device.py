@@ -5,7 +5,7 @@
 import gc
 import time
 
-from ..model import Instance
+from lwm2m.model import Instance
 
 # As in model.py and types.py; here, so that the table is a constant and stays in flash.
 _R = const(1)
@@ -46,7 +46,7 @@ class Device(Instance):
         (13, _RW, _TIME, "current_time"),
         (14, _RW, _STRING, "utc_offset"),
         (15, _RW, _STRING, "timezone"),
-        (16, _R | _MANDATORY, _STRING, "binding"),
+        (16, _R | _MANDATORY, _STRING, "binding", "U"),
         (17, _R, _STRING, "device_type"),
         (18, _R, _STRING, "hardware_version"),
         (19, _R, _STRING, "software_version"),
@@ -54,12 +54,8 @@ class Device(Instance):
         (21, _R, _INTEGER, "memory_total"),
     )
 
-    manufacturer = model_number = serial_number = firmware_version = None
-    device_type = hardware_version = software_version = None
-    battery_level = battery_status = None
-    utc_offset = timezone = None
-    binding = "U"
     error_codes = (0,)
+    memory_total = (gc.mem_free() + gc.mem_alloc()) >> 10
     on_reboot = on_factory_reset = None
     _offset = 0
 
@@ -71,9 +67,6 @@ class Device(Instance):
 
     def memory_free(self):
         return gc.mem_free() >> 10
-
-    def memory_total(self):
-        return (gc.mem_free() + gc.mem_alloc()) >> 10
 
     @property
     def current_time(self):
@@ -94,7 +87,5 @@ class Device(Instance):
 
     @property
     def factory_reset(self):
-        return self._factory_reset if self.on_factory_reset else None
-
-    def _factory_reset(self, arguments):
-        return self.on_factory_reset
+        if self.on_factory_reset:
+            return lambda arguments: self.on_factory_reset

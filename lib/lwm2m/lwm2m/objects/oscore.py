@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M OSCORE object 2.0; RFC 8613 section 3.2
 
-from ..model import Instance
+from lwm2m.model import Instance
 
 # As in model.py and types.py; here, so that the table is a constant and stays in flash.
 _MANDATORY = const(16)
@@ -12,6 +12,7 @@ _OPAQUE = const(5)
 
 class OSCORE(Instance):
     """What the security context is derived from. No server reads or writes it.
+    validate() refuses what check() does.
 
     id_context is stored and not used: Appendix B.2 agrees on a fresh one.
     """
@@ -29,14 +30,8 @@ class OSCORE(Instance):
         (6, 0, _OPAQUE, "id_context"),
     )
 
-    master_secret = sender_id = recipient_id = None
-    aead = hmac = master_salt = id_context = None
+    _late = ("writing", "OSCORE")
 
     # check(instance), set by whoever brings OSCORE: raises ValueError for what
     # cannot be used, so that it is refused when it is written and never later.
     check = None
-
-    def validate(self):
-        """ValueError names what cannot be used."""
-        if self.check:
-            self.check()

@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2, appendix E.2
 
-from ..model import Instance
+from lwm2m.model import Instance
 
 # As in model.py and types.py; here, so that the table is a constant and stays in flash.
 _R = const(1)
@@ -19,7 +19,7 @@ class Server(Instance):
     """Lifetime, periods, retries and triggers of one server.
 
     on_trigger: set by the client; called with "disable", "update" or "bootstrap"
-    when the server executes it.
+    after the server has executed it. These methods and validate() are in writing.py.
     """
 
     OID = 1
@@ -28,13 +28,13 @@ class Server(Instance):
     MULTIPLE = True
     TABLE = (
         (0, _R | _MANDATORY, _INTEGER, "ssid"),
-        (1, _RW | _MANDATORY, _INTEGER, "lifetime"),
+        (1, _RW | _MANDATORY, _INTEGER, "lifetime", 86400),
         (2, _RW, _INTEGER, "pmin"),
         (3, _RW, _INTEGER, "pmax"),
         (4, _E, None, "disable"),
         (5, _RW, _INTEGER, "disable_timeout"),
-        (6, _RW | _MANDATORY, _BOOLEAN, "storing"),
-        (7, _RW | _MANDATORY, _STRING, "binding"),
+        (6, _RW | _MANDATORY, _BOOLEAN, "storing", False),
+        (7, _RW | _MANDATORY, _STRING, "binding", "U"),
         (8, _E | _MANDATORY, None, "update"),
         (9, _E, None, "bootstrap"),
         (13, _R, _UNSIGNED, "priority"),
@@ -48,42 +48,4 @@ class Server(Instance):
         (26, _RW, _INTEGER, "notification_mode"),
     )
 
-    ssid = None
-    lifetime = 86400
-    pmin = pmax = None
-    disable_timeout = None
-    storing = False
-    binding = "U"
-    priority = initial_delay = None
-    failure_block = bootstrap_on_failure = None
-    retry_count = retry_timer = sequence_delay = sequence_count = None
-    notification_mode = None
-    on_trigger = None
-
-    def validate(self):
-        """ValueError names what makes no sense."""
-        if self.ssid is None or not 1 <= self.ssid <= 65534:
-            raise ValueError("ssid")
-        if self.lifetime < 0:
-            raise ValueError("lifetime")
-        if "U" not in self.binding:
-            raise ValueError("binding")
-        if self.notification_mode not in (None, 0, 1):
-            raise ValueError("notification_mode")
-        for name in ("pmin", "pmax", "disable_timeout"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(name)
-
-    # What a trigger does begins after its 2.04 has been sent.
-    def disable(self, arguments):
-        return self._trigger("disable")
-
-    def update(self, arguments):
-        return self._trigger("update")
-
-    def bootstrap(self, arguments):
-        return self._trigger("bootstrap")
-
-    def _trigger(self, what):
-        if self.on_trigger:
-            return lambda: self.on_trigger(what)
+    _late = ("writing", "Server")

@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M registry, object 3303 version 1.1
 
-from ..model import Instance
+from lwm2m.model import Instance
 
 # As in model.py and types.py; here, so that the table is a constant and stays in flash.
 _R = const(1)
@@ -16,22 +16,16 @@ _FLOAT = const(3)
 class Sensor(Instance):
     """A measured value with its extremes. A subclass gives OID, VERSION and units."""
 
-    MULTIPLE = False
     TABLE = (
         (5601, _R, _FLOAT, "min_measured"),
         (5602, _R, _FLOAT, "max_measured"),
         (5603, _R, _FLOAT, "min_range"),
         (5604, _R, _FLOAT, "max_range"),
         (5605, _E, None, "reset"),
-        (5700, _R | _MANDATORY, _FLOAT, "value"),
+        (5700, _R | _MANDATORY, _FLOAT, "value", 0.0),
         (5701, _R, _STRING, "units"),
         (5750, _RW, _STRING, "application_type"),
     )
-
-    value = 0.0
-    min_measured = max_measured = None
-    min_range = max_range = None
-    units = application_type = None
 
     def measured(self, value):
         """Take a measurement, a number in the sensor's units; observers are told."""
