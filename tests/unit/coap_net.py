@@ -12,6 +12,7 @@ from coap.message import (
     POST,
     UNAUTHORIZED,
     BAD_REQUEST,
+    FormatError,
     Message,
     PlainError,
     SecurityError,
@@ -137,7 +138,10 @@ class Toy:
         if total & 0xFFFF != data[-2] << 8 | data[-1]:
             raise SecurityError(BAD_REQUEST)
         msg = Message(data[2])
-        msg.options, msg.payload = decode_body(memoryview(data)[:-2], 3)
+        try:
+            msg.options, msg.payload = decode_body(memoryview(data)[:-2], 3)
+        except FormatError:  # a sum is soon forged
+            raise SecurityError(BAD_REQUEST)
         return msg, data[0] << 8 | data[1]
 
     def seal_request(self, msg):
