@@ -20,6 +20,7 @@ LEFT_OUT = (
     "lwm2m/bootstrap.py",
     "lwm2m/composite.py",
     "lwm2m/creating.py",
+    "lwm2m/dtls.py",
     "lwm2m/formats/oma_json.py",
     "lwm2m/formats/opaque.py",
     "lwm2m/formats/senml_json.py",

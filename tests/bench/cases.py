@@ -292,8 +292,8 @@ def registered(sealed=True):
             endpoint.receive(bytes(data), PEER, 0)
         data, back.out = back.out, None
         if data is not None:
-            account.receive(bytes(data), PEER, client.now())
-    if not account.registration.registered:
+            account.endpoint.receive(bytes(data), PEER, client.now())
+    if not account.location:
         raise RuntimeError(account.status())
     return client, account, server, wire
 
@@ -320,7 +320,7 @@ def _answered(account, wire, prepare, sealed=False):
     import coap.message as m
 
     wire.out = None
-    account.receive(*prepare(0))
+    account.endpoint.receive(*prepare(0))
     code = m.decode(bytes(wire.out)).code
     if code != (m.CHANGED if sealed else m.CONTENT) or account.endpoint.counters.errors:
         raise RuntimeError("answered " + m.describe(code))

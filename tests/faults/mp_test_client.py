@@ -50,7 +50,7 @@ def answer(client, wire, code, *options, payload=b""):
     for number, value in options:
         response.add(number, value)
     data = m.pack(response, m.ACK, request.mid, request.token)
-    client.accounts[0].receive(data, PEER, client.now())
+    client.accounts[0].endpoint.receive(data, PEER, client.now())
 
 
 def registered():
@@ -58,7 +58,7 @@ def registered():
     account = client.accounts[0]
     account.poll(client.now())
     answer(client, wire, m.CREATED, (m.LOCATION_PATH, "rd"), (m.LOCATION_PATH, "1"))
-    assert account.registration.registered
+    assert account.location
     return client, wire, lines, account
 
 
@@ -69,7 +69,7 @@ def test_location_of_any_bytes():
     answer(client, wire, m.CREATED, (m.LOCATION_PATH, b"r\xffd"), (m.LOCATION_PATH, b"a\n%\x00 "))
     assert lines == ["server 1: registered location=/r%FFd/a%0A%25%00%20 lifetime=60 lwm2m=1.2"], lines
     # It is kept as it was given, and used so.
-    account.registration.update(client.now())
+    account.update(client.now())
     account.poll(client.now())
     assert [bytes(s) for s in wire.sent[-1].opts(m.URI_PATH)] == [b"r\xffd", b"a\n%\x00 "]
     assert "/r%FFd/" in client.status()
@@ -83,7 +83,7 @@ def test_list_of_objects_longer_than_the_buffer():
     assert not wire.sent and wake - client.now() > 6000
     # With room for it the next try succeeds.
     client.dispatcher.max_payload = 1024
-    account.registration.wake = client.now()
+    account.wake = client.now()
     account.poll(client.now())
     assert len(wire.sent) == 1
 
@@ -110,7 +110,8 @@ def test_the_same_fault_is_said_once_a_minute():
         def now(self):
             return self.time
 
-    clock = client._clock = Clock()
+    clock = Clock()
+    client.now = clock.now
     for clock.time in range(0, 130000, 1000):
         client.on_error(ValueError("x"))
     assert lines == ["fault: ValueError: x"] * 3, lines
@@ -127,7 +128,7 @@ def test_an_account_that_fails_is_polled_again():
         if len(polls) < 2:
             raise RuntimeError("broken")
         client.stop()
-        account.registration.location = None
+        account.location = None
         return None
 
     account.poll = poll
@@ -156,13 +157,13 @@ def test_who_is_interrupted_can_leave():
         raise KeyboardInterrupt
 
     def left(now):
-        account.registration.location = None
+        account.location = None
 
     account.transport = None  # nothing to receive from
     account.hook = Hook()
     account.poll = interrupted
     raises(KeyboardInterrupt, asyncio.run, client.run())
-    assert account.registration.registered and account.hook.saved == 0
+    assert account.location and account.hook.saved == 0
     asyncio.new_event_loop()
     account.poll = left
     client.stop()

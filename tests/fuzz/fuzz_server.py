@@ -2,6 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
 import coap.message as m
+import lwm2m.bootstrap as bootstrap
+import lwm2m.reporting as reporting
 from bodies import decode_body, encode_body
 from check import equal
 from coap.endpoint import Endpoint
@@ -167,17 +169,17 @@ class Server:
     def begin(self):
         self.client = client(CONFIG)
         self.account = self.client.accounts[0]
-        self.account.registration.location = ["rd", "1"]
-        self.account.reporting.send = lambda o, now, confirmable: None
+        self.account.location = ["rd", "1"]
+        reporting.of(self.account).send = lambda o, now, confirmable: None
         self.account.endpoint = Endpoint(lambda data, peer: None, bytes)
         self.account.endpoint.now = self.client.now()
         self.before = self.state()
 
     def state(self):
-        reporting = self.account.reporting
+        reports = self.account.reports
         return (
-            all_of(self.client.model), sorted(reporting.attributes), [o.path for o in reporting.observations],
-            sorted([sorted(a.items()) for a in reporting.attributes.values()]), self.account._after[:],
+            all_of(self.client.model), sorted(reports.attributes), [o.path for o in reports.observations],
+            sorted([sorted(a.items()) for a in reports.attributes.values()]), list(self.account._after),
         )  # fmt: skip
 
     def seeds(self):
@@ -209,7 +211,7 @@ class Server:
         dirty = False
         for msg in requests(data, 4):
             try:
-                response = account._serve(msg, account.peer, Responder())
+                response = account.serve(msg, account.peer, Responder())
                 assert 64 <= response.code < 192 and len(response.payload) <= 1024
                 m.encode(response)
                 assert not self.hidden(msg) and SECRET not in bytes(response.payload)
@@ -224,10 +226,10 @@ class Server:
             dirty = True
             self.before = self.state()
             equal(self.client.dump()[21], CONFIG[21])
-            account.reporting.poll(2000)
+            account.reports.poll(2000)
             for instance in self.client.model.instances(9):
                 instance.changed("integer")
-            account.reporting.poll(1 << 40)
+            account.reports.poll(1 << 40)
             self.before = self.state()
         assert not self.client.faults, self.client.faults
         if dirty:
@@ -269,17 +271,15 @@ class Bootstrap:
         one = client({oid: dict(CONFIG[oid]) for oid in CONFIG})
         committed = []
         one.on_config = committed.append
-        one.bootstrapped = lambda: None
+        bootstrap.bootstrapped = lambda client: None
         security = one.model.instance(0, 1)
-        from lwm2m.bootstrap import BootstrapAccount
-
-        account = BootstrapAccount(one, security, Hook())
-        account.machine.waiting = True
+        account = bootstrap.BootstrapAccount().begin(one, security, Hook())
+        account.waiting = True
         begin = one.dump()
         own = (begin[0][1], begin[21][1])
         for msg in requests(data, 6):
             try:
-                response = account._serve(msg, account.peer, Responder())
+                response = account.serve(msg, account.peer, Responder())
                 assert 64 <= response.code < 192 and len(response.payload) <= 1024
                 m.encode(response)
             except m.Error as e:
@@ -296,7 +296,7 @@ class Bootstrap:
             if account.saved is None:
                 equal(one.dump(), begin)
         if not committed:
-            account._rollback("the end")
+            account.ended("the end")
             equal(one.dump(), begin)
             equal((begin[0][1], begin[21][1]), own)
         assert not one.faults, one.faults

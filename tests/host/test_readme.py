@@ -19,7 +19,10 @@ from lwm2m import Model
 model = Model()
 lamp = model.add(Lamp())
 seen = []
-model.touched = lambda path, origin: seen.append(path)
+class Told:
+    def touched(self, path, origin):
+        seen.append(path)
+model.client = Told()
 model.write((3311, 0, 5851), [((3311, 0, 5851), 40)], True)
 try:
     model.write((3311, 0), [((3311, 0, 5850), True), ((3311, 0, 5851), 101)], False)

@@ -145,6 +145,16 @@ class Way:
         self.device.world.net.append((self.host, self, bytes(data)))
 
 
+class Nap:
+    """What the client sleeps by: it says until when."""
+
+    def until_woken(self, ms):
+        return iter((Clock.now + ms,))
+
+    def wake(self):
+        pass
+
+
 class Board:
     """The device. mount: where its flash is; world: its servers."""
 
@@ -176,7 +186,8 @@ class Board:
         client.now = lambda: Clock.now
         client.connect = self._connect
         client.disconnect = lambda session: session.detach()
-        client._sleep = self._sleep
+        client._resume = lambda: None
+        client._asleep = Nap()
         self.client = client
         self.run = client.run()
         return client
@@ -197,9 +208,6 @@ class Board:
         session.attach(Way(self, host), host)
         return True
 
-    def _sleep(self, until):
-        yield until
-
     def step(self):
         """Let it do what is due; when it wants to be called again."""
         nonces.device = True
@@ -214,9 +222,9 @@ class Board:
         if self.client is None:
             return
         nonces.device = True
-        for session in self.client._sessions():
+        for session in self.client.sessions:
             if session.transport is way:
-                session.receive(data, way.host, Clock.now)
+                session.endpoint.receive(data, way.host, Clock.now)
         nonces.device = False
 
     @property
@@ -225,7 +233,7 @@ class Board:
 
     def registered(self):
         client = self.client
-        return client._booting is None and client.accounts and self.account.registration.registered
+        return client.sessions is client.accounts and self.account.location is not None
 
 
 class Server:

@@ -7,8 +7,8 @@ from check import raises, equal
 from coap.message import Message, Error, GET, POST, PUT, DELETE
 from coap.message import URI_PATH, CONTENT_FORMAT, ACCEPT
 from lwm2m import Client
-from lwm2m.account import Account
 from lwm2m.bootstrap import BootstrapAccount
+from lwm2m.client import Account
 from lwm2m.objects.device import Device
 from lwm2m.objects.oscore import OSCORE
 from lwm2m_begin import check_keys
@@ -30,10 +30,10 @@ def make():
     client.load({0: {0: dict(BS)}, 21: {0: dict(BS_KEYS)}})
     client.committed = []
     client.on_config = client.committed.append
-    session = client._booting
+    session = client.sessions[0]
     assert isinstance(session, BootstrapAccount)
-    session.machine.asked = "bootstrap"
-    session.machine.answered(0, Message(0x44))
+    session.asked = "bootstrap"
+    session.answered(0, Message(0x44))
     return client, session, said
 
 
@@ -53,11 +53,11 @@ def request(code, path, records=None, ct=112, accept=None):
 
 
 def ask(session, *args, **kw):
-    return session._serve(request(*args, **kw), session.peer, None)
+    return session.serve(request(*args, **kw), session.peer, None)
 
 
 def refused(session, *args, **kw):
-    return raises(Error, session._serve, request(*args, **kw), session.peer, None).code
+    return raises(Error, session.serve, request(*args, **kw), session.peer, None).code
 
 
 def give(session):
@@ -180,7 +180,7 @@ def test_byte_strings_may_come_as_text():
         msg = request(PUT, "/21/1")
         msg.add(CONTENT_FORMAT, ct)
         msg.payload = payload
-        equal(session._serve(msg, session.peer, None).code, 0x44)
+        equal(session.serve(msg, session.peer, None).code, 0x44)
         equal(client.dump()[21][1], want)
     # A number is neither.
     equal(refused(session, PUT, "/21/1", [{0: "0", 2: 5}] + KEYS[1:]), 0x80)
@@ -230,8 +230,8 @@ def test_keys_are_in_no_list_of_objects():
     client, session, _ = make()
     give(session)
     pairs = client.check()
-    account = Account(client, pairs[0][0], pairs[0][1], None)
-    equal(bytes(account._links()), b'</>;rt="oma.lwm2m";ct=112,</1>;ver=1.2,</1/0>,</3>;ver=1.2,</3/0>')
+    account = Account().begin(client, pairs[0][0], pairs[0][1], None)
+    equal(bytes(account.links()), b'</>;rt="oma.lwm2m";ct=112,</1>;ver=1.2,</1/0>,</3>;ver=1.2,</3/0>')
 
 
 def test_a_link_to_keys_is_never_served_plain():
@@ -248,8 +248,7 @@ def test_no_finish_in_time_rolls_back():
     client, session, said = make()
     before = client.dump()
     give(session)
-    machine = session.machine
-    equal(machine.next(machine.wake), None)
+    equal(session.next(session.wake), None)
     equal(client.dump(), before)
     assert "no Finish" in "\n".join(said)
 
@@ -257,7 +256,7 @@ def test_no_finish_in_time_rolls_back():
 def test_hold_off_is_waited_before_the_first_try_only():
     client = Client("ep", log=lambda text: None)
     client.load({0: {0: {0: "coap://192.0.2.9", 1: True, 2: 3, 11: 5}}})
-    machine = client._booting.machine
+    machine = client.sessions[0]
     now = client.now()
     assert now + 4000 < machine.wake <= now + 5000
     equal(machine.next(machine.wake - 1), None)
@@ -270,5 +269,5 @@ def test_hold_off_is_waited_before_the_first_try_only():
 
 def test_each_operation_counts_the_wait_anew():
     client, session, _ = make()
-    session.machine.operation(100000)
-    equal(session.machine.wake, 347000)
+    session.operation(100000)
+    equal(session.wake, 347000)

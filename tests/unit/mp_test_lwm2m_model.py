@@ -59,6 +59,17 @@ def code(exc, fn, *args):
     equal(raises(Error, fn, *args).code, exc)
 
 
+class Told:
+    """Stands where the client would."""
+
+    def __init__(self, touched):
+        self.touched = touched
+
+    def structure(self):
+        pass
+
+
+
 def test_read_levels():
     m = make()
     equal(m.read((30000, 0, 1)), [((30000, 0, 1), INTEGER, 7)])
@@ -149,7 +160,7 @@ def test_a_field_that_nobody_has_set_is_as_its_row_says():
     code(NOT_FOUND, m.execute, (30003, 0, 3), [])
     equal([path for path, _ in m.links((30003, 0))], [(30003, 0)] + [(30003, 0, rid) for rid in (0, 2, 4)])
     seen = []
-    m.touched = lambda path, origin: seen.append(path)
+    m.client = Told(lambda path, origin: seen.append(path))
     sparse.set("level", None)
     sparse.set("name", "none")
     equal(seen, [])
@@ -219,7 +230,7 @@ def test_several_instances_are_one_transaction():
 def test_touched_names_who_wrote():
     m = make()
     seen = []
-    m.touched = lambda path, origin: seen.append((path, origin))
+    m.client = Told(lambda path, origin: seen.append((path, origin)))
     m.write((30000, 0, 0), [((30000, 0, 0), "n")], True, "server")
     m.instance(30000, 0).set("level", 8)
     m.instance(30000, 0).set("level", 8)

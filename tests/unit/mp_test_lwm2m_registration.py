@@ -12,8 +12,27 @@ def make(**fields):
     server.ssid = 1
     for name in fields:
         setattr(server, name, fields[name])
-    said = []
-    return Registration("ep1", server, lambda: b"</3/0>", said.append), server, said
+    r = Machine()
+    r.begin(server)
+    return r, server, r.said
+
+
+class Machine(Registration):
+    def __init__(self):
+        self.said = []
+        self.told = []
+
+    def name(self):
+        return "ep1"
+
+    def links(self):
+        return b"</3/0>"
+
+    def say(self, text):
+        self.said.append(text)
+
+    def exhausted(self):
+        self.told.append(self.tries)
 
 
 def answer(code, *location):
@@ -48,7 +67,7 @@ def test_register_message():
 def test_registered_and_updates_before_the_lifetime_ends():
     for lifetime, wait in ((300, 207), (60, 30), (186, 93), (86400, 86307)):
         r, _, said = registered(1000, lifetime=lifetime)
-        assert r.registered and "registered location=/rd/abc" in said[-1]
+        assert r.location and "registered location=/rd/abc" in said[-1]
         equal(r.wake, 1000 + wait * 1000)
         equal(r.next(r.wake - 1), None)
         msg = r.next(r.wake)
@@ -144,10 +163,10 @@ def test_created_without_a_location_is_a_failure():
     r, _, said = make()
     r.next(0)
     r.answered(0, answer(0x41))
-    assert not r.registered and "Location-Path" in said[-1]
+    assert r.location is None and "Location-Path" in said[-1]
     r.next(60000)
     r.answered(60000, answer(0x41, "x" * 129))
-    assert not r.registered
+    assert r.location is None
 
 
 def test_network_is_back():
@@ -165,7 +184,7 @@ def test_disable_comes_back():
     msg = r.next(1500)
     equal((msg.code, words(msg, URI_PATH)), (DELETE, ["rd", "abc"]))
     r.answered(1600, answer(0x42))
-    assert not r.registered
+    assert r.location is None
     equal(r.next(30999), None)
     r.retry_now(20000)  # the network coming back does not end it
     equal(r.next(20000), None)
@@ -177,18 +196,16 @@ def test_leave_stays_away():
     r.leave(0)
     equal(r.next(0).code, DELETE)
     r.answered(1, None, "timeout")
-    assert not r.registered and "unanswered" in said[-1]
+    assert r.location is None and "unanswered" in said[-1]
     equal(r.wake, None)
     equal(r.next(10**9), None)
 
 
 def test_a_failed_sequence_is_told():
     r, _, _ = make(retry_count=2)
-    told = []
-    r.on_exhausted = lambda: told.append(r.tries)
     now = 0
     for _ in range(4):
         r.next(now)
         r.answered(now, None, "timeout")
         now = r.wake
-    equal(told, [2, 4])
+    equal(r.told, [2, 4])

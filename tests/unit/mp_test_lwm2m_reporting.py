@@ -19,7 +19,10 @@ class Rig:
             setattr(self.server, name, fields[name])
         self.sent = []
         self.reporting = Reporting(self.model, self.server, self._send)
-        self.model.touched = lambda path, origin: self.reporting.touched(path, origin == "us")
+        self.model.client = self
+
+    def touched(self, path, origin):
+        self.reporting.touched(path, origin == "us")
 
     def _send(self, o, now, confirmable):
         self.sent.append((now, self.sensor.value, confirmable))

@@ -10,7 +10,6 @@ from lwm2m.objects.device import Device
 from lwm2m.objects.oscore import OSCORE
 from lwm2m.objects.security import Security
 from lwm2m.objects.server import Server
-from lwm2m.registration import Registration
 from lwm2m.reporting import Reporting
 from lwm2m.server import Dispatcher
 from lwm2m.arguments import arguments_of
@@ -33,19 +32,20 @@ class Thing(Instance):
         return lambda: arguments
 
 
+class Observed(Reporting):
+    def observed(self, account, path, paths, accept, handle, now):
+        self.observations.append((paths or path, accept, handle))
+
+
 class FakeAccount:
     # Stands where an Account would: it only records.
     def __init__(self, model):
-        self.reporting = self.reports = Reporting(model, Server(), None)
-        self.registration = Registration("ep", Server(), None, None)
+        self.reports = Observed(model, Server(), None)
+        self.version = "1.2"
         self.after = []
-        self.observed = []
 
     def after_answer(self, function):
         self.after.append(function)
-
-    def observe(self, path, paths, accept, handle, now):
-        self.observed.append((paths or path, accept, handle))
 
 
 class Responder:
@@ -190,10 +190,10 @@ def test_create_and_delete():
 def test_observe():
     d, a = make()
     equal(ask(d, a, GET, "/30000/0/1", observe=0, accept=0).code, 0x45)
-    equal(a.observed, [((30000, 0, 1), 0, "handle")])
+    equal(a.reports.observations, [((30000, 0, 1), 0, "handle")])
     # No room for one more: answered as a Read.
     equal(d.handle(request(GET, "/30000/0/1", observe=0), a, Responder(False), 0).code, 0x45)
-    equal(len(a.observed), 1)
+    equal(len(a.reports.observations), 1)
     equal(ask(d, a, GET, "/30000/0/1", observe=1).code, 0x45)
     equal(refused(d, a, GET, "/30000/0/9", observe=0), 0x84)
 
@@ -215,7 +215,7 @@ def test_read_composite():
     equal(refused(d, a, FETCH, "", payload, ct=11542), 0x8F)
     equal(refused(d, a, FETCH, "", b"\xff", ct=112), 0x80)
     ask(d, a, FETCH, "", payload, ct=112, observe=0)
-    equal(a.observed[0][0][:2], [(30000, 0, 1), (3, 0, 0)])
+    equal(a.reports.observations[0][0][:2], [(30000, 0, 1), (3, 0, 0)])
 
 
 def test_write_composite_is_atomic_over_objects():
@@ -249,7 +249,7 @@ def test_discover():
     equal(text(ask(d, a, GET, "/3/0/0", accept=40)), "</3/0/0>")
     assert text(ask(d, a, GET, "/3", accept=40)).startswith("</3>;ver=1.2,</3/0>,</3/0/0>")
     equal(refused(d, a, GET, "/30000", accept=40, queries=["depth=9"]), 0x80)
-    a.registration.version = "1.1"
+    a.version = "1.1"
     assert text(ask(d, a, GET, "/3", accept=40)).startswith("</3>;ver=1.1,</3/0>")
     assert text(ask(d, a, GET, "/30000", accept=40)).startswith("</30000>,")
 

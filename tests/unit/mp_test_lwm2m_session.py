@@ -10,7 +10,7 @@ from coap.message import CHANGED, INTERNAL, LOCATION_PATH, LOCATION_QUERY, OSCOR
 from coap.message import ACCEPT, BLOCK1, BLOCK2, CONTENT_FORMAT, CONTINUE, OBSERVE, PUT
 from coap.params import Params
 from lwm2m import Instance, Model, RW, STRING
-from lwm2m.account import Account
+from lwm2m.client import Account
 from lwm2m.objects.device import Device
 from lwm2m.objects.security import Security
 from lwm2m.objects.server import Server
@@ -32,6 +32,7 @@ class Clocked:
     # What an Account asks of its client, with a clock that the test sets.
     endpoint = "ep"
     params = Params()
+    on_settled = None
 
     def __init__(self):
         self.clock = 0
@@ -48,8 +49,8 @@ class Clocked:
     def random(self, n):
         return os.urandom(n)
 
-    def say(self, session, text):
-        self.said.append(text)
+    def log(self, text):
+        self.said.append(text.partition(": ")[2])
 
     def on_error(self, exc):
         raise exc
@@ -61,9 +62,6 @@ class Clocked:
 
     def disconnect(self, session):
         session.detach()
-
-    def settled(self):
-        pass
 
     def bootstrap_server(self):
         return True
@@ -81,7 +79,7 @@ def make(sealed=True, **fields):
     for name in fields:
         setattr(server, name, fields[name])
     hook = oscore.Account(bytes(range(16)), b"c", b"s", random=os.urandom) if sealed else None
-    return client, Account(client, security, server, hook)
+    return client, Account().begin(client, security, server, hook)
 
 
 class Peer:
@@ -100,7 +98,7 @@ class Peer:
         self.endpoint = Endpoint(self.send, os.urandom, self.serve, self.hook)
 
     def send(self, data, peer):
-        self.account.receive(bytes(data), "peer", self.client.clock)
+        self.account.endpoint.receive(bytes(data), "peer", self.client.clock)
 
     def serve(self, request, peer, responder):
         self.codes.append((request.code, request.path()))
@@ -136,14 +134,14 @@ class Peer:
         outer, binding = self.hook.seal_request(msg)
         self.mid = getattr(self, "mid", 0) + 1
         outer.type, outer.mid, outer.token = CON, self.mid, b"t"
-        self.account.receive(encode(outer), "peer", self.client.clock)
+        self.account.endpoint.receive(encode(outer), "peer", self.client.clock)
         return self.hook.open_response(decode(self.client.sockets[-1].sent.pop()), binding)
 
     def until_registered(self):
         """Seconds that it takes."""
         begun = self.client.clock
         self.take()
-        while not self.account.reachable():
+        while self.account.location is None:
             self.client.clock = self.account.poll(self.client.clock)
             self.take()
         return (self.client.clock - begun) // 1000
@@ -153,7 +151,7 @@ def refuse(client, account, code=UNAUTHORIZED):
     # Answer the newest datagram plainly, as anybody can.
     request = decode(client.sockets[-1].sent[-1])
     reply = Message(code, ACK, request.mid, request.token)
-    account.receive(encode(reply), "peer", client.clock)
+    account.endpoint.receive(encode(reply), "peer", client.clock)
 
 
 def test_hints_double_up_to_a_minute_then_bootstrap():
@@ -163,10 +161,10 @@ def test_hints_double_up_to_a_minute_then_bootstrap():
         account.poll(client.clock)
         refuse(client, account)
         wake = account.poll(client.clock) or client.clock
-        waits.append((account.machine.wake - client.clock) // 1000)
-        if account.machine.wake > client.clock:
-            equal(wake, account.machine.wake)
-        client.clock = account.machine.wake
+        waits.append((account.wake - client.clock) // 1000)
+        if account.wake > client.clock:
+            equal(wake, account.wake)
+        client.clock = account.wake
     # The first hint is acted upon at once: poll() has done so before it returned.
     equal(waits[1:], [1, 2, 4, 8, 16, 32, 60, 60])
     equal(client.bootstraps, 2)
@@ -178,7 +176,7 @@ def test_no_bootstrap_where_the_server_says_so():
         account.poll(client.clock)
         refuse(client, account)
         account.poll(client.clock)
-        client.clock = max(client.clock, account.machine.wake)
+        client.clock = max(client.clock, account.wake)
     equal(client.bootstraps, 0)
 
 
@@ -188,7 +186,7 @@ def test_each_run_of_b2_has_a_socket_and_an_r1_of_its_own():
         account.poll(client.clock)
         refuse(client, account)
         account.poll(client.clock)
-        client.clock = max(client.clock, account.machine.wake)
+        client.clock = max(client.clock, account.wake)
     firsts = [s.sent[0] for s in client.sockets]
     assert len(firsts) >= 5
     options = {bytes(decode(d).opt(9)) for d in firsts}
@@ -199,7 +197,7 @@ def test_a_plain_request_changes_nothing_and_gets_4_01():
     client, account = make()
     account.poll(0)
     before = account.status()
-    account.receive(b"\x40\x01\x12\x34\xb1\x33", "peer", 0)
+    account.endpoint.receive(b"\x40\x01\x12\x34\xb1\x33", "peer", 0)
     equal(decode(client.sockets[-1].sent[-1]).code, UNAUTHORIZED)
     equal(account.status(), before)
 
@@ -208,13 +206,13 @@ def test_a_stranger_is_not_served():
     client, account = make()
     account.poll(0)
     n = len(client.sockets[-1].sent)
-    account.receive(b"\x40\x01\x12\x34\xb1\x33", "somebody", 0)
+    account.endpoint.receive(b"\x40\x01\x12\x34\xb1\x33", "somebody", 0)
     equal(decode(client.sockets[-1].sent[n]).code, UNAUTHORIZED)
     # Without keys the address is all that tells.
     client, account = make(sealed=False)
     account.poll(0)
     for peer, code in (("peer", CONTENT), ("somebody", UNAUTHORIZED)):
-        account.receive(b"\x40\x01\x12\x34\xb1\x33\x01\x30\x01\x30", peer, 0)
+        account.endpoint.receive(b"\x40\x01\x12\x34\xb1\x33\x01\x30\x01\x30", peer, 0)
         equal(decode(client.sockets[-1].sent[-1]).code, code)
 
 
@@ -228,7 +226,7 @@ def test_no_memory_for_a_module_that_is_needed_now_is_5_00():
     def write(mid):
         msg = Message(PUT, CON, mid, payload=b"UTC+1")
         msg.add(URI_PATH, "3").add(URI_PATH, "0").add(URI_PATH, "14").add(CONTENT_FORMAT, 0)
-        account.receive(encode(msg), "peer", 0)
+        account.endpoint.receive(encode(msg), "peer", 0)
         return decode(peer.sent[-1]).code
 
     def full(*args):
@@ -273,7 +271,7 @@ def test_trap_3_one_request_at_a_time_while_b2_runs():
         account.trigger("update")
     equal((len(client.sockets), len(client.sockets[-1].sent), account.hook.state), (1, 1, "b2-2"))
     peer.take()
-    assert account.reachable() and account.hook.ready()
+    assert account.location and account.hook.ready()
 
 
 def test_trap_3_a_confirmable_notification_waits_and_ends_with_its_context():
@@ -292,15 +290,15 @@ def test_trap_3_a_confirmable_notification_waits_and_ends_with_its_context():
         # Request 3 is out. What is not confirmable goes under the old keys, where it belongs.
         client.clock += 1000
         device.battery_level = 40
-        account.reporting.touched((3, 0, 9), False)
+        account.reports.touched((3, 0, 9), False)
         account.poll(client.clock)
         equal(len(client.sockets[-1].sent), 1 + (not confirmable))
         old = peer.hook
         peer.take()
-        equal((account.reachable(), account.hook.ready()), (True, True))
-        equal((account.reporting.observations, account.endpoint.observations), ([], []))
+        equal((account.location, account.hook.ready()), ([b"rd", b"5"], True))
+        equal((account.reports.observations, account.endpoint.observations), ([], []))
         device.battery_level = 30
-        account.reporting.touched((3, 0, 9), False)
+        account.reports.touched((3, 0, 9), False)
         client.clock += 60_000
         moved = peer.moved
         peer.take()
@@ -324,7 +322,7 @@ def test_trap_4_a_server_that_takes_request_1_for_request_3():
         account.poll(client.clock)
         crossed(client, account, peer)
     assert "key agreement failed" in client.said[-1], client.said
-    assert account.machine.wake > client.clock
+    assert account.wake > client.clock
 
 
 def crossed(client, account, peer):
@@ -333,7 +331,7 @@ def crossed(client, account, peer):
     ctx = peer.hook.derive(oscore.derive.unbstr(wrapped))
     answer = seal(ctx, Message(NOT_FOUND), CHANGED, b"", ctx.nonce(False, piv), ctx.request(False, piv)[2])
     answer.type, answer.mid, answer.token = ACK, outer.mid, outer.token
-    account.receive(encode(answer), "peer", client.clock)
+    account.endpoint.receive(encode(answer), "peer", client.clock)
 
 
 class Notes(Instance):
@@ -376,7 +374,7 @@ def test_trap_13_a_body_of_ours_is_sent_again_under_the_new_keys():
     for block in range(2):
         old = account.hook.ctx
         del bodies[:]
-        account.registration.structure_changed(client.clock)
+        account.structure_changed(client.clock)
         account.poll(client.clock)
         for _ in range(block):
             peer.endpoint.receive(client.sockets[-1].sent.pop(), "device", client.clock)
@@ -445,7 +443,7 @@ def test_a_server_that_never_ends_b2_is_not_asked_without_end():
         account.poll(client.clock)
         assert asked < 5
     equal((asked, peer.codes), (3, []))
-    assert account.machine.wake > client.clock
+    assert account.wake > client.clock
     # Once it does not forget any more the device is there at the next try.
     peer.until_registered()
 
@@ -501,7 +499,7 @@ def test_what_is_not_verified_is_counted_and_said_once_a_minute():
     ):
         for n in range(5):
             bad = Message(POST, CON, 100 + n, b"t", bytes(20)).add(OSCORE, option)
-            account.receive(encode(bad), "peer", client.clock)
+            account.endpoint.receive(encode(bad), "peer", client.clock)
             answer = decode(client.sockets[-1].sent.pop())
             # Max-Age 0 and nothing else: why is nobody's business.
             equal((answer.code, answer.options, bytes(answer.payload)), (code, [(14, b"")], b""))

@@ -260,7 +260,7 @@ class Proof:
     def forget(self):
         """The server forgets all but the account."""
         self.server.use(keys(self.n))
-        self.world.board.account.registration.update(Clock.now)
+        self.world.board.account.update(Clock.now)
         self.world.until(lambda: self.server.hook.ctx is not None and self.world.board.registered())
         self.exchanges += 3
 

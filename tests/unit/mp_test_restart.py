@@ -479,9 +479,9 @@ def test_keys_of_the_last_run_that_find_no_answer_give_way_to_fresh_ones():
             while session.pending:
                 client.clock = session.poll(client.clock)
         else:
-            session.receive(m.encode(m.Message(0, m.RST, sealed.mid)), "peer", 0)
+            session.endpoint.receive(m.encode(m.Message(0, m.RST, sealed.mid)), "peer", 0)
         assert "register failed" in client.said[-1], client.said
-        client.clock = session.machine.wake
+        client.clock = session.wake
         session.poll(client.clock)
         equal((hook.state, hook.ctx.live()), ("b2-1", True))
         assert "agreeing on fresh keys" in client.said[-1]

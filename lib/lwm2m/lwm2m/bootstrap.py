@@ -7,8 +7,10 @@
 # commit, anything else puts the copy back.
 
 from coap.codec import Message, Error
-from .account import Session
+from .account import Account as _Seldom
+from .client import Account
 from .creating import create, delete
+from .registration import describe
 from .server import path_of, DEFAULT_FORMAT
 
 _GET = const(1)
@@ -46,18 +48,24 @@ _RETRY_FIRST = const(10)
 _MAX_DOUBLED = const(7)
 
 
-class Bootstrap:
-    """The state machine: when to ask, how long to wait for Finish."""
+# Between the answer to /1/x/9 and the De-register that follows from it (ms).
+_GRACE_MS = const(500)
 
-    def __init__(self, endpoint, hold_off, say, ended):
-        self.endpoint = endpoint
-        self.say = say
-        self.ended = ended  # called with a reason when an open transaction must go back
-        self.asked = None
-        self.leaving = False
+
+class Bootstrap:
+    """The state machine: when to ask, how long to wait for Finish.
+
+    name(): the endpoint client name. say(text): one line for the log. ended(why): called when
+    an open transaction must go back. begin() comes first.
+    """
+
+    asked = None
+    leaving = False
+    tries = 0
+    waiting = False  # for Finish
+
+    def begin(self, hold_off):
         self.wake = 1000 * (hold_off or 0)  # only before the first try
-        self.tries = 0
-        self.waiting = False  # for Finish
 
     def next(self, now):
         """The Bootstrap-Request when it is due, or None."""
@@ -72,7 +80,7 @@ class Bootstrap:
         self.asked = "bootstrap"
         msg = Message(_POST)
         msg.add(_URI_PATH, "bs")
-        msg.add(_URI_QUERY, "ep=" + self.endpoint)
+        msg.add(_URI_QUERY, "ep=" + self.name())
         msg.add(_URI_QUERY, "pct=%d" % DEFAULT_FORMAT)
         return msg
 
@@ -80,8 +88,6 @@ class Bootstrap:
         """What became of the request."""
         self.asked = None
         if response is None or response.code != _CHANGED:
-            from .seldom import describe
-
             return self.failed(now, "bootstrap", error or describe(response.code))
         self.say("bootstrap: accepted, waiting for the configuration")
         self.waiting = True
@@ -91,6 +97,9 @@ class Bootstrap:
         """The server did something: the wait for Finish counts anew."""
         if self.waiting:
             self.wake = now + FINISH_MS
+
+    def exhausted(self):
+        pass
 
     def failed(self, now, what, why):
         self.ended(why)
@@ -120,51 +129,69 @@ class Bootstrap:
         self.wake = now
 
 
-class BootstrapAccount(Session):
-    """The account of the Bootstrap-Server, for as long as a bootstrap takes."""
-
-    name = "bootstrap"
+class BootstrapAccount(Account, Bootstrap):
+    """The account of the Bootstrap-Server, for as long as a bootstrap takes. Beside an
+    account it has no registration and no observations."""
 
     # What Bootstrap-Discover is answered as. With "1.2" an instance of /21 has the ssid= of
     # the server account that links to it, over which servers of 1.1 end the session.
     version = "1.1"
 
-    def __init__(self, client, security, hook):
-        Session.__init__(self, client, security, hook)
-        self.saved = None  # the configuration before the first operation
-        self.machine = Bootstrap(client.endpoint, security.hold_off, self.say, self._rollback)
+    saved = None  # the configuration before the first operation
+
+    def begin(self, client, security, hook):
+        """As Account.begin()."""
+        _Seldom._begin(self, client, security, hook)
+        Bootstrap.begin(self, security.hold_off)
+        self.wake += client.now()
+        return self
+
+    @property
+    def location(self):
+        return True if self.waiting else None
+
+    def say(self, text):
+        self.client.log("bootstrap: " + text)
 
     def status(self):
         """In words, for a person at the REPL."""
-        words = "waiting for Finish" if self.machine.waiting else "asking"
         return "bootstrap server at %s: %s, %s" % (
             self.security.uri,
-            words,
+            "waiting for Finish" if self.waiting else "asking",
             self.protection(),
         )
 
-    def reachable(self):
-        return self.machine.waiting
-
     def leave(self, now):
-        self._rollback("stopped")
-        self.machine.leave(now)
+        """Stay away."""
+        self.ended("stopped")
+        Bootstrap.leave(self, now)
 
-    def _rollback(self, why):
+    def renewed(self, now):
+        pass
+
+    def concluded(self, registering):
+        pass
+
+    def ended(self, why):
+        """Put back what there was."""
         if self.saved is not None:
-            self.client.restore(self.saved)
+            restore(self.client, self.saved)
             self.saved = None
             self.say("bootstrap: rolled back (%s)" % why)
-        if self.client.accounts and not self.machine.leaving:
+        if self.client.accounts and not self.leaving:
             # There were accounts before: back to them, not to the next try.
-            self.after_answer(self.client.bootstrapped)
+            self._finally()
+
+    def _finally(self):
+        client = self.client
+        self.after_answer(lambda: bootstrapped(client))
 
     # --- operations
 
-    def _serve(self, request, peer, responder):
+    def serve(self, request, peer, responder):
         if peer != self.peer:
             raise Error(_UNAUTHORIZED)
-        self.machine.operation(self.client.now())
+        self.operation(self.client.now())
         segments = request.path()
         code = request.code
         if segments == ["bs"]:
@@ -184,7 +211,7 @@ class BootstrapAccount(Session):
             return self._delete(path)
         raise Error(_METHOD_NOT_ALLOWED)
 
-    def _begin(self):
+    def _change(self):
         if self.saved is None:
             self.saved = self.client.dump()
 
@@ -206,7 +233,7 @@ class BootstrapAccount(Session):
         records = self._decode(request, path)
         if path[:2] in self._keeps():
             raise Error(_BAD_REQUEST)
-        self._begin()
+        self._change()
         if len(path) > 2:
             model.write(path, records, True, self, True)
             return Message(_CHANGED)
@@ -260,7 +287,7 @@ class BootstrapAccount(Session):
         if path and path[0] not in OBJECTS:
             model.present(path)
             raise Error(_METHOD_NOT_ALLOWED)
-        self._begin()
+        self._change()
         if len(path) == 2:
             delete(model, path, self, True)
             return Message(_DELETED)
@@ -299,7 +326,7 @@ class BootstrapAccount(Session):
         return msg
 
     def _finish(self):
-        if not self.machine.waiting:
+        if not self.waiting:
             raise Error(_METHOD_NOT_ALLOWED)
         try:
             if not self.client.check():
@@ -307,18 +334,57 @@ class BootstrapAccount(Session):
         except ValueError as e:
             self._refuse(str(e), _NOT_ACCEPTABLE)
         try:
-            self.client.commit()
+            if self.client.on_config:
+                self.client.on_config(self.client.dump())
         except OSError as e:
             self._refuse("flash: " + str(e), _INTERNAL)
         # Permanent from here on, whatever becomes of the answer.
         self.saved = None
-        self.machine.finished()
+        self.finished()
         self.say("bootstrap: finished")
-        self.after_answer(self.client.bootstrapped)
+        self._finally()
         return Message(_CHANGED)
 
     def _refuse(self, why, code):
         # The answer leaves first, then the configuration goes back.
         now = self.client.now()
-        self.after_answer(lambda: self.machine.failed(now, "bootstrap", why))
+        self.after_answer(lambda: self.failed(now, "bootstrap", why))
         raise Error(code)
+
+
+# --- what the client calls
+
+
+def begin(client):
+    """Ask the Bootstrap-Server, where there is one, and serve nobody else meanwhile."""
+    security = client.bootstrap_server()
+    if security:
+        client.sessions = [BootstrapAccount().begin(client, security, client.hook_of(security))]
+
+
+def leave(client):
+    """Leave all servers, then begin()."""
+    if client._leaving is None:
+        client._leaving = -1
+    for account in client.accounts:
+        account.leave(client.now() + _GRACE_MS)
+    client.kick()
+
+
+def bootstrapped(client):
+    """A bootstrap has finished: every account begins anew, with fresh keys."""
+    for session in client.sessions + client.accounts:
+        client.drop(session)
+    client.make_sessions()
+    client.kick()
+
+
+def restore(client, objects):
+    """Put back what dump() gave."""
+    model = client.model
+    for oid in OBJECTS:
+        if oid in model.objects:
+            model.objects[oid] = {}
+    for oid in objects:
+        for iid in objects[oid]:
+            model.add(model.fill(oid, iid, objects[oid][iid]), iid)

@@ -1,14 +1,16 @@
-# The client: drives every account with one timer and one task a socket.
+# The client and its accounts: what stays loaded while all is well. One timer drives them all,
+# with one task a socket.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2
 
 import asyncio
 
-from coap.transport import Sleep, readable
+from coap.codec import Error
+from coap.transport import readable
 from . import late
 
-# How long stop() waits for answers to De-register, in ms.
-_LEAVE_MS = const(10000)
+_UNAUTHORIZED = const(0x81)
+
 # A fault that comes again and again: how often it is said, and how soon what failed
 # in the driver is tried again, in ms.
 _REPEAT_MS = const(60000)
@@ -19,6 +21,113 @@ _BURST = const(8)
 _LONGEST_MS = const(536870911)
 # How long a socket is left alone that is readable and has nothing to read, in ms.
 _TROUBLE_MS = const(20)
+
+
+def earlier(a, b):
+    """The earlier of two times, None meaning never."""
+    if a is None:
+        return b
+    return a if b is None or a < b else b
+
+
+class Account:
+    """What the client keeps of one LwM2M server: the way to it, one request at a time, its
+    registration, its observations.
+
+    It is made by begin(), and has no arguments of its own. client: gives now(), log(text),
+    connect(account), disconnect(account). server: the instance of /1. security: the instance
+    of /0. hook: the security hook (RFC 8613), or None for a plain account. Beside what an
+    endpoint asks of it, it has ready(), state, rekey(), probe(), recover(), again(),
+    exhausted(), housekeep(), save(), wipe(), generation.
+
+    pending: the exchange of our request that is under way. wake: when the next one is due.
+    location: not None while the server counts on reaching us.
+
+    All that has to do with requests of ours stands in account.py, and in registration.py
+    which of them is due: a registered client has one a lifetime.
+    """
+
+    _late = ("lwm2m.account", "Account")
+    __getattr__ = late
+
+    reports = None  # a Reporting, once the server observes something or writes attributes
+    _after = ()  # functions to be called once the present answer is sent
+    _tend = None  # what looks after a session of the transport's own, where it has one
+    _told = (0, 0)  # refused messages that the log knows of, and when it may hear of more
+
+    def say(self, text):
+        self.client.log("server %d: %s" % (self.server.ssid, text))
+
+    def stirred(self, until, over):
+        """Whether poll() is needed before until, after what was received. over: what the
+        endpoint's receive() returned, since a server's request is over with its answer; most
+        are."""
+        endpoint = self.endpoint
+        hook = self.hook
+        if (
+            endpoint is None
+            or self._after
+            or self._tend
+            or (hook is not None and hook.generation != self._generation)
+        ):
+            return True
+        wake = self.wake if self.pending is None else None
+        if self.reports is not None:
+            wake = earlier(wake, self.reports.wake)
+        if not over:
+            # Responses, and refused messages, that poll() has not seen.
+            heard = endpoint.counters.responses + endpoint.counters.refused
+            if heard != self._heard:
+                self._heard = heard
+                return True
+            wake = earlier(wake, endpoint.next_wakeup())
+        return wake is not None and (until is None or wake < until)
+
+    def poll(self, now):
+        """Do what is due; the time of the next wake-up, or None."""
+        hook = self.hook
+        if hook is not None and self.location is not None:
+            if hook.generation != self._generation:
+                self.renewed(now)
+        if self._after:
+            self.answer_sent()
+        if self.pending is None and (
+            (self.wake is not None and self.wake <= now)
+            or (hook is not None and self.location is not None and hook.exhausted())
+        ):
+            self.advance(now)
+        wake = None
+        if self.endpoint is not None:
+            wake = self.endpoint.poll(now)
+        if self._tend is not None:
+            wake = earlier(wake, self._tend(self, now))
+        if self.reports is not None and self.endpoint is not None and self.location is not None:
+            wake = earlier(wake, self.reports.poll(now))
+            wake = earlier(wake, self.endpoint.next_wakeup())
+        # Only now: what timed out in it may have set the time of the next request anew.
+        if self.pending is None:
+            wake = earlier(wake, self.wake)
+        if hook is not None:
+            refused = hook.counters
+            refused = (
+                refused["undecodable"]
+                + refused["unknown"]
+                + refused["replayed"]
+                + refused["failed"]
+            )
+            if refused != self._told[0] and now >= self._told[1]:
+                self.tell(now, refused)
+            try:
+                hook.housekeep()
+            except OSError as e:
+                self.say("flash: " + str(e))
+        return now if self._after else wake
+
+    def serve(self, request, peer, responder):
+        """The endpoint's handler."""
+        if peer != self.peer:
+            raise Error(_UNAUTHORIZED)
+        return self.client.dispatcher.handle(request, self, responder, self.endpoint.now)
 
 
 class Client:
@@ -33,6 +142,8 @@ class Client:
     port) -> (object with sendto, recvfrom, close and a sock to poll; peer). It may have
     poll(now) as coap.dtls.DTLS has it.
 
+    now(): milliseconds since the start, never wrapping.
+
     What is not needed while all is well stands in seldom.py: __init__'s body, add, load,
     dump, restore, commit, check, connect, disconnect, bootstrap, network_up, status, stop.
 
@@ -42,106 +153,70 @@ class Client:
         asyncio.run(client.run())
     """
 
-    _late = ("seldom", "Client")
+    _late = ("lwm2m.seldom", "Client")
     __getattr__ = late
+
+    _leaving = None  # when run() returns at the latest; -1: all leave for a bootstrap
+    _fault = ("", 0)  # what was said last, and when
 
     def __init__(self, *args, **options):
         self._begin(*args, **options)
-
-    # --- what accounts call
-
-    def now(self):
-        """Milliseconds since the start, never wrapping."""
-        return self._clock.now()
-
-    def say(self, account, text):
-        self.log("%s: %s" % (account.name, text) if account else text)
 
     def on_error(self, exc):
         """A fault in a handler or an object of the application: said, answered 5.00. The
         same again is not said for a minute."""
         text = "fault: %s: %s" % (type(exc).__name__, exc)
         now = self.now()
-        if text != self._fault or now - self._fault_at >= _REPEAT_MS:
-            self._fault = text
-            self._fault_at = now
-            self.say(None, text)
+        if text != self._fault[0] or now - self._fault[1] >= _REPEAT_MS:
+            self._fault = (text, now)
+            self.log(text)
 
-    def guarded(self, function, *args):
-        """Call what belongs to the application: a fault of it stops nothing."""
-        try:
-            return function(*args)
-        except Exception as e:
-            self.on_error(e)
-
-    def _touched(self, path, origin):
+    def touched(self, path, origin):
+        """What the model calls when a resource has changed."""
         for account in self.accounts:
-            if account.reports:
+            if account.reports is not None:
                 account.reports.touched(path, account is origin)
-            if path[0] == 1 and path[1] == account.server.iid and account.registration.registered:
-                if account.server.lifetime != account.registration.lifetime:
-                    account.registration.update(self.now())
-        self.kick()
-
-    def _structure(self):
-        for account in self.accounts:
-            account.registration.structure_changed(self.now())
-        self.kick()
-
-    def _sessions(self):
-        return [self._booting] if self._booting else self.accounts
+                self.kick()
+            if path[0] == 1 and path[1] == account.server.iid and account.location is not None:
+                if account.server.lifetime != account.lifetime:
+                    account.update(self.now())
+                    self.kick()
 
     # --- the driver
 
     async def run(self):
         """Serve until stop(). Returns when every account has left. After KeyboardInterrupt
         it may be run once more, to leave."""
-        self._asleep = Sleep()
-        interrupted = False
-        left = None
-        for session in self._sessions():
-            if session.transport:  # run() was interrupted before
-                session.task = asyncio.create_task(self._receive(session, session.transport))
+        self._resume()
         try:
-            while True:
-                now = self.now()
-                if self._stop and left is None:
-                    left = now + _LEAVE_MS
-                    for session in self._sessions():
-                        session.leave(now)
-                until = left
-                for session in self._sessions():
-                    try:
-                        wake = session.poll(now)
-                    except Exception as e:
-                        self.on_error(e)
-                        wake = now + _FAULT_MS
-                    if wake is not None and (until is None or wake < until):
-                        until = wake
-                if left is not None and (now >= left or not self._registered()):
-                    return
-                if self._leaving and not self._registered():
-                    self._leaving = False
-                    for account in self.accounts:
-                        self.disconnect(account)
-                    self._start_bootstrap()
-                    continue
-                self._until = until
-                await self._sleep(until)
-        except KeyboardInterrupt:
-            interrupted = True
+            nap = self._turn()
+            while nap is not None:
+                await nap
+                nap = self._turn()
+        except BaseException as e:
+            self._ended(e)
             raise
-        finally:
-            for session in () if interrupted else self._sessions():
-                self._drop(session)
+        self._ended(None)
 
-    def _registered(self):
-        return [a for a in self.accounts if a.registration.registered]
-
-    def _sleep(self, until):
+    def _turn(self):
+        # Do what is due. What run() has to wait for, or None when all is over.
+        now = self.now()
+        until = None
+        for session in self.sessions:
+            try:
+                wake = session.poll(now)
+            except Exception as e:
+                self.on_error(e)
+                wake = now + _FAULT_MS
+            until = earlier(until, wake)
+        if self._leaving is not None:
+            until = self._leave(now, until)
+            if until is None:
+                return None
+        self._until = until
         # Until that time or kick(), whichever is first.
-        wait = _LONGEST_MS if until is None else until - self.now()
-        return self._asleep.until_woken(max(0, min(wait, _LONGEST_MS)))
+        until = _LONGEST_MS if until is None else until - self.now()
+        return self._asleep.until_woken(max(0, min(until, _LONGEST_MS)))
 
     def kick(self):
         """Something is due earlier than was thought."""
@@ -152,20 +227,19 @@ class Client:
         # The one task that reads this socket.
         n = self.params.max_datagram + 1  # so that a longer one is seen as such
         # A transport with a session of its own may hold more than it is readable for.
-        burst = _BURST if hasattr(transport, "poll") else 1
-        sock = transport.sock
+        burst = _BURST if account._tend else 1
         while account.transport is transport:
-            await readable(sock)
+            await readable(transport.sock)
             over = True
             for _ in range(burst):
                 got = transport.recvfrom(n)
                 if got is None:
                     break
-                over = account.receive(got[0], got[1], self._clock.now()) and over
+                over = account.endpoint.receive(got[0], got[1], self.now()) and over
                 if account.transport is not transport:
                     return
             if got is None and burst == 1:
                 # A socket in trouble is readable all the time.
                 await asyncio.sleep_ms(_TROUBLE_MS)
-            elif self._stop or self._leaving or account.stirred(self._until, over):
+            elif self._leaving is not None or account.stirred(self._until, over):
                 self.kick()

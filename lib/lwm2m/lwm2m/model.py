@@ -60,7 +60,7 @@ class Instance:
     model = None
 
     # Where methods of the objects that ship are which seldom run.
-    _late = ("writing", "Instance")
+    _late = ("lwm2m.writing", "Instance")
 
     # What is neither in the instance nor in its class.
     def __getattr__(self, name):
@@ -72,10 +72,10 @@ class Instance:
     def changed(self, name):
         """Tell whoever observes it that the value behind name has changed."""
         model = self.model
-        if model and model.touched:
+        if model and model.client:
             for row in self.TABLE:
                 if row[3] == name:
-                    model.touched((self.OID, self.iid, row[0]), None)
+                    model.client.touched((self.OID, self.iid, row[0]), None)
 
     def set(self, name, value):
         """Set a field and tell whoever observes it, if it is another value."""
@@ -88,22 +88,21 @@ class Model:
     """All objects of a device.
 
     objects: {object ID: {instance ID: instance}}. classes: {object ID: class}.
-    touched: function, called with (path, origin) for each resource that changes; origin is
-    the account that wrote it, or None for the application. structure: function, called when
-    an instance came or went, so that the servers are told.
+    client: who is told, or None. touched(path, origin) is called for each resource that
+    changes; origin is the account that wrote it, or None for the application. structure() is
+    called when an instance came or went.
 
     All but reading stands in writing.py: object, instances, define, add, remove, fill, dump;
     write, plan, apply, create, delete, execute; row, present, typeof, links.
     """
 
-    _late = ("writing", "Model")
+    _late = ("lwm2m.writing", "Model")
     __getattr__ = late
 
     def __init__(self):
         self.objects = {}
         self.classes = {}
-        self.touched = None
-        self.structure = None
+        self.client = None
 
     def instance(self, oid, iid):
         """An instance. Error 4.04 when it is not there."""

@@ -201,8 +201,10 @@ class Reporting:
         return self.wake
 
 
-def begin(account):
-    """The Reporting of an account."""
+def of(account):
+    """The Reporting of an account, made when it is first needed."""
+    if account.reports is not None:
+        return account.reports
 
     def notify(observation, now, confirmable):
         try:
@@ -225,7 +227,8 @@ def begin(account):
             account.reports.cancel(observation.handle)
 
     client = account.client
-    return Reporting(client.model, account.server, notify)
+    account.reports = Reporting(client.model, account.server, notify)
+    return account.reports
 
 
 def _decimal(text):

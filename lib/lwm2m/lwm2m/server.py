@@ -81,7 +81,7 @@ class Dispatcher:
     doubled until it holds it. All but the Read stands in writing.py.
     """
 
-    _late = ("writing", "Dispatcher")
+    _late = ("lwm2m.writing", "Dispatcher")
     __getattr__ = late
 
     def __init__(self, model, max_payload=1024):

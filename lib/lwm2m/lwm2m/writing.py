@@ -56,6 +56,13 @@ def is_id(value, most=_MAX_ID):
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most
 
 
+def reporting(account):
+    """The Reporting of an account, brought with the first observation or attribute."""
+    from .reporting import of
+
+    return of(account)
+
+
 def _version(cls, lwm2m):
     # The link attributes that say an object's version; a new list, since more may follow.
     version = getattr(cls, "VERSION", None)
@@ -115,16 +122,19 @@ class Server(Instance):
 
     # What a trigger does begins after its 2.04 has been sent.
     def disable(self, arguments):
-        return lambda: self.on_trigger("disable")
+        return self._trigger("disable")
 
     def update(self, arguments):
-        return lambda: self.on_trigger("update")
+        return self._trigger("update")
 
     def bootstrap(self, arguments):
-        return lambda: self.on_trigger("bootstrap")
+        return self._trigger("bootstrap")
 
-    def on_trigger(self, what):
-        pass
+    account = None
+
+    def _trigger(self, what):
+        if self.account:
+            return lambda: self.account.trigger(what)
 
 
 class OSCORE(Instance):
@@ -180,8 +190,8 @@ class Model:
         instance.iid = iid
         instance.model = self
         instances[iid] = instance
-        if self.structure:
-            self.structure()
+        if self.client:
+            self.client.structure()
         return instance
 
     def fill(self, oid, iid, values):
@@ -208,8 +218,8 @@ class Model:
         instance = self.instance(oid, iid)
         del self.objects[oid][iid]
         instance.model = None
-        if self.structure:
-            self.structure()
+        if self.client:
+            self.client.structure()
         return instance
 
     def row(self, path):
@@ -353,8 +363,8 @@ class Model:
 
     def tell(self, path, origin):
         """A resource, or an instance, has changed by the hand of a server."""
-        if self.touched:
-            self.touched(path, origin)
+        if self.client:
+            self.client.touched(path, origin)
 
     def execute(self, path, arguments):
         """Execute a resource. arguments: list of (digit, text or None).
@@ -457,7 +467,7 @@ class Dispatcher:
             return response
         elif code == _PUT:
             if request.opt(_CONTENT_FORMAT) is None and not len(request.payload):
-                account.reporting.write_attributes(path, queries_of(request))
+                reporting(account).write_attributes(path, queries_of(request))
                 return Message(_CHANGED)
             return self._write(request, path, account, True)
         elif code == _DELETE or (code == _POST and len(path) == 1):
@@ -471,7 +481,8 @@ class Dispatcher:
         if request.uint(_OBSERVE) == 0:
             handle = responder.observe()
             if handle is not None:  # None: no room, so it is answered as a Read
-                account.observe(path, paths, request.uint(_ACCEPT), handle, now)
+                accept = request.uint(_ACCEPT)
+                reporting(account).observed(account, path, paths, accept, handle, now)
 
     def _discover(self, request, path, account):
         depth = None
@@ -483,7 +494,7 @@ class Dispatcher:
                     raise Error(_BAD_REQUEST)
                 if not 0 <= depth <= 3:
                     raise Error(_BAD_REQUEST)
-        links = self.model.links(path, depth, lwm2m=account.registration.version)
+        links = self.model.links(path, depth, lwm2m=account.version)
         for where, attributes in links:
             if account.reports:
                 attributes.extend(account.reports.attributes_of(where))

@@ -64,7 +64,8 @@ class Silence:
 
 def live(client, network):
     """Let the accounts do what is due, through some days."""
-    clock = client._clock = Clock()
+    clock = Clock()
+    client.now = clock.now
 
     def transport(security, host, port):
         if not network:
@@ -74,7 +75,7 @@ def live(client, network):
     client.transport = transport
     for _ in range(STEPS):
         wake = None
-        for session in client._sessions():
+        for session in client.sessions:
             at = session.poll(clock.time)
             if at is not None and (wake is None or at < wake):
                 wake = at

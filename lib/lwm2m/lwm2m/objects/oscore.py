@@ -30,7 +30,7 @@ class OSCORE(Instance):
         (6, 0, _OPAQUE, "id_context"),
     )
 
-    _late = ("writing", "OSCORE")
+    _late = ("lwm2m.writing", "OSCORE")
 
     # check(instance), set by whoever brings OSCORE: raises ValueError for what
     # cannot be used, so that it is refused when it is written and never later.

@@ -37,4 +37,4 @@ class Security(Instance):
         (17, 0, _OBJLNK, "oscore"),
     )
 
-    _late = ("writing", "Security")
+    _late = ("lwm2m.writing", "Security")

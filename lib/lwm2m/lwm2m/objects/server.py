@@ -18,7 +18,7 @@ _BOOLEAN = const(4)
 class Server(Instance):
     """Lifetime, periods, retries and triggers of one server.
 
-    on_trigger: set by the client; called with "disable", "update" or "bootstrap"
+    account: set by the client; its trigger() is called with "disable", "update" or "bootstrap"
     after the server has executed it. These methods and validate() are in writing.py.
     """
 
@@ -48,4 +48,4 @@ class Server(Instance):
         (26, _RW, _INTEGER, "notification_mode"),
     )
 
-    _late = ("writing", "Server")
+    _late = ("lwm2m.writing", "Server")
