@@ -10,7 +10,8 @@ import os
 import sys
 
 import lwm2m_app
-from oscore import Account, Fresh
+from oscore.account import Account
+from oscore.fresh import Fresh
 
 VERSION = ".".join([str(n) for n in sys.implementation.version[:3]])
 

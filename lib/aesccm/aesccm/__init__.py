@@ -238,9 +238,9 @@ class AESCCM:
             raise ValueError("tag_length: 4, 6, 8, 10, 12, 14 or 16")
         if aes is None:
             try:
-                from . import native as aes
+                import aesccm.native as aes
             except ImportError:
-                from . import viper as aes
+                import aesccm.viper as aes
         if _work is None:
             _try(aes)
         self._tag_len = tag_length

@@ -1,13 +1,13 @@
 # AES-128 in viper, for boards whose firmware has no cryptolib.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # FIPS 197 section 5.1, by tables of SubBytes and MixColumns together (the AES proposal,
-# section 5.2.1). The tables take 4.5 KB of RAM from the first key on. Look-ups depend on
+# section 5.2.1). The tables take 4 KB of RAM from the first key on. Look-ups depend on
 # the key: fit for a microcontroller without a data cache, where each takes as long.
 
-# The tables: four of 256 words, the S-box, two states of 16 bytes.
-_SBOX = const(4096)
-_STATE = const(4352)
-_LEN = const(4384)
+# The tables: four of 256 words, of which the first has the S-box in its second byte; two states of 16
+# bytes.
+_STATE = const(4096)
+_LEN = const(4128)
 _KEY_LEN = const(176)  # 44 words of round keys
 
 # FIPS 197 appendix C.1
@@ -28,7 +28,7 @@ def encrypt_blocks(s: ptr8, t: ptr32, d: ptr32, n: int) -> int:
     key = int(d)
     s = ptr8(int(t) + _STATE)
     d = ptr32(int(t) + _STATE + 16)
-    sbox = ptr8(int(t) + _SBOX)
+    sbox = ptr8(int(t) + 1)
     while n:
         k = ptr32(key)
         x = ptr32(s)
@@ -49,22 +49,22 @@ def encrypt_blocks(s: ptr8, t: ptr32, d: ptr32, n: int) -> int:
             rounds -= 1
         # The last round has no MixColumns.
         x8 = ptr8(d)
-        x8[0] = sbox[s[0]]
-        x8[1] = sbox[s[5]]
-        x8[2] = sbox[s[10]]
-        x8[3] = sbox[s[15]]
-        x8[4] = sbox[s[4]]
-        x8[5] = sbox[s[9]]
-        x8[6] = sbox[s[14]]
-        x8[7] = sbox[s[3]]
-        x8[8] = sbox[s[8]]
-        x8[9] = sbox[s[13]]
-        x8[10] = sbox[s[2]]
-        x8[11] = sbox[s[7]]
-        x8[12] = sbox[s[12]]
-        x8[13] = sbox[s[1]]
-        x8[14] = sbox[s[6]]
-        x8[15] = sbox[s[11]]
+        x8[0] = sbox[s[0] << 2]
+        x8[1] = sbox[s[5] << 2]
+        x8[2] = sbox[s[10] << 2]
+        x8[3] = sbox[s[15] << 2]
+        x8[4] = sbox[s[4] << 2]
+        x8[5] = sbox[s[9] << 2]
+        x8[6] = sbox[s[14] << 2]
+        x8[7] = sbox[s[3] << 2]
+        x8[8] = sbox[s[8] << 2]
+        x8[9] = sbox[s[13] << 2]
+        x8[10] = sbox[s[2] << 2]
+        x8[11] = sbox[s[7] << 2]
+        x8[12] = sbox[s[12] << 2]
+        x8[13] = sbox[s[1] << 2]
+        x8[14] = sbox[s[6] << 2]
+        x8[15] = sbox[s[11] << 2]
         p[0] = d[0] ^ k[4]
         p[1] = d[1] ^ k[5]
         p[2] = d[2] ^ k[6]
@@ -108,7 +108,6 @@ def tables():
 def _fill(t, x, v):
     v2 = v << 1 & 0xFF ^ (0x1B if v & 0x80 else 0)
     row = bytes((v2, v, v, v2 ^ v)) * 2
-    t[_SBOX + x] = v
     for i in range(4):
         at = i << 10 | x << 2
         t[at : at + 4] = row[-i & 3 : (-i & 3) + 4]
@@ -124,7 +123,7 @@ def _expand(t, key):
             w[i : i + 4] = w[i - 4 : i]
         else:
             for j in range(4):
-                w[i + j] = t[_SBOX + w[i - 4 + (j + 1 & 3)]]
+                w[i + j] = t[(w[i - 4 + (j + 1 & 3)] << 2) + 1]
             w[i] ^= rcon
             rcon = rcon << 1 ^ (0x11B if rcon & 0x80 else 0)
         for j in range(4):

@@ -18,10 +18,10 @@
 
 from coap.codec import Error, Message
 
-from .context import Context
+from oscore.context import Context
 from .limits import bounds, validate
 from .refuse import fail, unbstr
-from .window import Window
+from oscore.window import Window
 
 _GET = const(1)
 _BAD_REQUEST = const(0x80)

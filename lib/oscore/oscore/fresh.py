@@ -18,16 +18,15 @@ def Fresh(seed, boot, urandom):
     """
     if len(seed) < 16:
         raise ValueError("seed: at least 16 bytes")
-    info = b"microlwm2m fresh" + boot.to_bytes(8, "big")
-    seed = bytes(seed)
-    calls = 0
+    # Seed, then info: text, boot counter, count of calls.
+    state = bytearray(bytes(seed) + b"microlwm2m fresh" + boot.to_bytes(8, "big") + b"\0\0\0\0")
 
     # Not an object: in a board's heap a class takes more than what it holds.
     def fresh(n):
-        nonlocal calls
         from hkdf import hkdf
 
-        calls += 1
-        return hkdf(seed + urandom(16), n, b"", info + calls.to_bytes(4, "big"))
+        # Counted before it is used. OverflowError at the last.
+        state[-4:] = (int.from_bytes(state[-4:], "big") + 1).to_bytes(4, "big")
+        return hkdf(state[:-28] + urandom(16), n, b"", state[-28:])
 
     return fresh
