@@ -2,14 +2,16 @@
 # made of CBOR, observe; for a port with cryptolib and hashlib.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
-# A request for a format that is left out is answered 4.06 or 4.15, a Create, a Delete or a composite
-# operation 4.05, an Execute with arguments 4.00, and provisioning refuses coaps:// and --bootstrap.
+# A request for a format that is left out is answered 4.06 or 4.15, a Create, a Delete, a Discover or a
+# composite operation 4.05, an Execute with arguments 4.00, and provisioning refuses coaps:// and
+# --bootstrap.
 # Leave out less where the product needs it: the list is all there is to it.
 
 import os
 
 LEFT_OUT = (
     "aesccm/viper.py",
+    "cbor/numbers.py",
     "coap/aio.py",
     "coap/dtls.py",
     "coap/message.py",
@@ -20,11 +22,13 @@ LEFT_OUT = (
     "lwm2m/bootstrap.py",
     "lwm2m/composite.py",
     "lwm2m/creating.py",
+    "lwm2m/discover.py",
     "lwm2m/dtls.py",
     "lwm2m/formats/oma_json.py",
     "lwm2m/formats/opaque.py",
     "lwm2m/formats/senml_json.py",
     "lwm2m/formats/text.py",
+    "lwm2m/formats/texts.py",
     "lwm2m/formats/tlv.py",
     "oscore/contexts.py",
     "oscore/proxy.py",

@@ -42,6 +42,7 @@ _SETTLED = (
     "lwm2m.arguments",
     "lwm2m.composite",
     "lwm2m.creating",
+    "lwm2m.discover",
     "lwm2m.formats.link",
     "lwm2m.formats",
     "lwm2m.objects.oscore",

@@ -152,5 +152,5 @@ def test_operations_that_are_left_out(minimal):
         "delete": "4.05",
         "execute with arguments": "4.00",
         "execute": "2.04",
-        "discover": "2.05",
+        "discover": "4.05",
     }

@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
 from check import SINGLE, equal, raises
-from lwm2m.formats import link
+from lwm2m.formats import link, texts
 
 
 def links(*entries):
@@ -76,11 +76,11 @@ def test_decimals_have_no_exponent():
         (1.5e20, "150000000000000000000"),
         (123456.789, "123456.8" if SINGLE else "123456.789"),
     ):
-        equal(link.plain(value), want)
+        equal(texts.plain(value), want)
     if not SINGLE:  # there it is infinite
-        equal(link.plain(1e300), "1" + "0" * 300)
-    raises(ValueError, link.plain, float("inf"))
-    raises(ValueError, link.plain, float("nan"))
+        equal(texts.plain(1e300), "1" + "0" * 300)
+    raises(ValueError, texts.plain, float("inf"))
+    raises(ValueError, texts.plain, float("nan"))
 
 
 def test_empty_list():

@@ -4,7 +4,7 @@
 import lwm2m.formats as formats
 from check import equal, raises
 from coap.message import Error, BAD_REQUEST, NOT_ACCEPTABLE
-from lwm2m.formats import opaque, text, value
+from lwm2m.formats import opaque, text, texts, value
 from lwm2m.types import (
     STRING,
     INTEGER,
@@ -130,20 +130,20 @@ def test_utf8_is_checked():
 
 def test_numbers_as_json_has_them():
     for good in (b"0", b"-0", b"10", b"1.5", b"-1.50", b"1e5", b"1E+05", b"0.1e-7", b"0e0"):
-        equal(value.scan(good, 0), len(good))
-        equal(value.scan(b"[" + good + b",", 1), len(good) + 1)
+        equal(texts.scan(good, 0), len(good))
+        equal(texts.scan(b"[" + good + b",", 1), len(good) + 1)
     for wrong in (b"", b"-", b"+1", b"01", b"-01", b".5", b"1.", b"1.e5", b"1e", b"1e+", b"e5", b"a"):
-        refused(value.scan, wrong, 0)
-    refused(value.scan, b"1" * 65, 0)
-    equal(value.scan(b"1" * 64, 0), 64)
-    equal(value.scan(b"1.5.5", 0), 3)
+        refused(texts.scan, wrong, 0)
+    refused(texts.scan, b"1" * 65, 0)
+    equal(texts.scan(b"1" * 64, 0), 64)
+    equal(texts.scan(b"1.5.5", 0), 3)
 
 
 def test_numbers_as_people_write_them():
     for good in (b"+1", b"007", b".5", b"1.", b"-.5e1"):
-        equal(value.scan(good, 0, False), len(good))
+        equal(texts.scan(good, 0, False), len(good))
     for wrong in (b"", b"+", b".", b"-.", b"e5", b".e5", b"1e", b"nan", b"inf"):
-        refused(value.scan, wrong, 0, False)
+        refused(texts.scan, wrong, 0, False)
 
 
 def test_base64():
@@ -154,21 +154,21 @@ def test_base64():
         (b"abc", "YWJj"),
         (b"\xfb\xff\xfe", "+//+"),
     ):
-        equal(value.base64(data), padded)
+        equal(texts.base64(data), padded)
         for s in (padded, padded.rstrip("="), padded.replace("+", "-").replace("/", "_")):
-            equal(value.unbase64(s), data)
+            equal(texts.unbase64(s), data)
     wrongs = ("A", "A=", "A==", "A===", "AP8==", "=", "====", "AP8=AP8=", "A P8=", "AP8!",
               "AP8=\n", "\xe4\xf6\xfc\xdf", "YWJj=", "YWJj====")
     for wrong in wrongs:
-        refused(value.unbase64, wrong)
+        refused(texts.unbase64, wrong)
 
 
 def test_paths():
     for path, s in (((3,), "/3"), ((3, 0), "/3/0"), ((3442, 0, 1130, 65535), "/3442/0/1130/65535")):
-        equal(value.name(path), s)
+        equal(texts.name(path), s)
         equal(value.path(s), path)
     equal(value.path("/"), ())
-    equal(value.name(()), "")
+    equal(texts.name(()), "")
     for wrong in ("", "3", "3/0", "//", "/3/", "/3//0", "/a", "/-1", "/3/65536", "/3/ 0", "/3/0x1",
                   "/1/2/3/4/5", "/\u0663", "/999999999999999999999", "/1.0", "/+1"):
         refused(value.path, wrong)

@@ -5,6 +5,7 @@ from check import raises, equal
 from coap.message import Error, BAD_REQUEST, NOT_FOUND, METHOD_NOT_ALLOWED, INTERNAL
 from lwm2m import Instance, Model, R, W, RW, E, MULTI, MANDATORY, STRING, INTEGER, OPAQUE
 from lwm2m.creating import create, delete
+from lwm2m.discover import links
 
 
 class Thing(Instance):
@@ -158,7 +159,7 @@ def test_a_field_that_nobody_has_set_is_as_its_row_says():
     equal(m.read((30003, 0, 2)), nodes[1:2])
     code(NOT_FOUND, m.read, (30003, 0, 1))
     code(NOT_FOUND, m.execute, (30003, 0, 3), [])
-    equal([path for path, _ in m.links((30003, 0))], [(30003, 0)] + [(30003, 0, rid) for rid in (0, 2, 4)])
+    equal([path for path, _ in links(m, (30003, 0))], [(30003, 0)] + [(30003, 0, rid) for rid in (0, 2, 4)])
     seen = []
     m.client = Told(lambda path, origin: seen.append(path))
     sparse.set("level", None)
@@ -278,11 +279,11 @@ def test_links():
         ((30000, 0, 5), []),
         ((30000, 0, 6), [("dim", 2)]),
     ]
-    equal(m.links((30000, 0)), instance)
-    equal(m.links((30000,)), [((30000,), [("ver", "2.1")])] + instance)
-    equal(m.links((30000, 0), 0), instance[:1])
-    equal(m.links((30000, 0, 3)), [instance[4], ((30000, 0, 3, 3), [])])
-    code(NOT_FOUND, m.links, (30000, 0, 7))
+    equal(links(m, (30000, 0)), instance)
+    equal(links(m, (30000,)), [((30000,), [("ver", "2.1")])] + instance)
+    equal(links(m, (30000, 0), 0), instance[:1])
+    equal(links(m, (30000, 0, 3)), [instance[4], ((30000, 0, 3, 3), [])])
+    code(NOT_FOUND, links, m, (30000, 0, 7))
 
 
 def test_a_table_that_does_not_ascend_is_refused():

@@ -171,41 +171,11 @@ class Reader:
     # What follows the tag of a big number (RFC 8949 section 3.4.3), a decimal fraction
     # or a big float (3.4.4).
     def _number(self, tag):
-        if tag <= 3:
-            v = int.from_bytes(bytes(self.bytes()), "big")
-            return v if tag == 2 else -1 - v
-        n = self.array()
-        values = []
-        while self.more(n):
-            n -= 1
-            if len(values) == 0:
-                values.append(self.int())
-            elif len(values) == 1:
-                if self.major() == _TAG:
-                    tag2 = self._head(_TAG)
-                    if not 2 <= tag2 <= 3:
-                        raise CBORDecodeError("mantissa")
-                    values.append(self._number(tag2))
-                else:
-                    values.append(self.int())
-            else:
-                raise CBORDecodeError("mantissa")
-        if len(values) != 2:
-            raise CBORDecodeError("mantissa")
-        exp, mant = values
-        base = 10.0 if tag == 4 else 2.0
         try:
-            # Dividing by an exact power rounds once, multiplying by its inverse twice.
-            if mant == 0:
-                return 0.0
-            if exp < 0:
-                return mant / base ** min(-exp, 5000)
-            v = mant * base ** min(exp, 5000)
-            if v - v == 0:  # neither infinite nor a NaN
-                return v
-        except OverflowError:
-            pass
-        raise CBORDecodeError("number too large")
+            from .numbers import number
+        except ImportError:
+            raise CBORDecodeError("big number")
+        return number(self, tag)
 
     def bool(self):
         """A boolean."""

@@ -19,33 +19,6 @@ _TAG = const(0xC0)
 _SIMPLE = const(0xE0)
 
 
-# The two bytes of a half-precision float, or None when it cannot hold what the four
-# bytes of a single one do.
-def _half(single):
-    sign = single[0] & 0x80
-    exp = (single[0] & 0x7F) << 1 | single[1] >> 7
-    mant = (single[1] & 0x7F) << 16 | single[2] << 8 | single[3]
-    if exp == 255:
-        exp = 31
-    elif 113 <= exp <= 142:
-        exp -= 112
-    elif exp == 0 and mant == 0:
-        pass
-    elif 103 <= exp < 113:  # a subnormal half
-        mant |= 0x800000
-        shift = 113 - exp
-        if mant & ((1 << shift) - 1):
-            return None
-        mant >>= shift
-        exp = 0
-    else:
-        return None
-    if mant & 0x1FFF:
-        return None
-    mant >>= 13
-    return bytes((sign | exp << 2 | mant >> 8, mant & 0xFF))
-
-
 class Writer:
     """Writes items into a buffer, from pos on, up to end.
 
@@ -173,7 +146,11 @@ class Writer:
             return
         data = struct.pack(">f", v)
         if struct.unpack(">f", data)[0] == v:
-            half = self.half and _half(data)
+            half = None
+            if self.half:
+                from .numbers import half
+
+                half = half(data)
             if half:
                 pos = self._room(3)
                 self.buf[pos] = 0xF9

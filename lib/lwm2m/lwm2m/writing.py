@@ -63,8 +63,8 @@ def reporting(account):
     return of(account)
 
 
-def _version(cls, lwm2m):
-    # The link attributes that say an object's version; a new list, since more may follow.
+def version_of(cls, lwm2m):
+    """The link attributes that say an object's version to a server that speaks lwm2m."""
     version = getattr(cls, "VERSION", None)
     if lwm2m == "1.1":
         version = getattr(cls, "VERSION_1_1", version)
@@ -386,65 +386,19 @@ class Model:
         except ValueError:
             raise Error(_BAD_REQUEST)
 
-    def links(self, path=(), depth=None, hidden=(), lwm2m="1.2"):
-        """Paths and link attributes for Register, Update and Discover, in order.
-
-        path: () for all objects down to instances (Register), otherwise where
-        Discover starts. depth: levels below the path. hidden: object IDs left out.
-        lwm2m: the version that the server speaks.
-        Returns a list of (path, list of (name, value)).
-        """
+    def links(self, hidden=(), lwm2m="1.2"):
+        """What is told to a server when it is registered with: a list of (path, link attributes)
+        of all objects and instances, in order. hidden: object IDs left out. lwm2m: the version
+        that the server speaks."""
         out = []
-        if not path:
-            for oid in sorted(self.objects):
-                if oid not in hidden:
-                    version = _version(self.classes[oid], lwm2m)
-                    if version or not self.objects[oid]:
-                        out.append(((oid,), version))
-                    for iid in sorted(self.objects[oid]):
-                        out.append(((oid, iid), []))
-            return out
-        self.present(path)
-        if len(path) == 1:
-            out.append((path, _version(self.classes[path[0]], lwm2m)))
-            if depth is None or depth > 0:
-                for instance in self.instances(path[0]):
-                    self._links_instance(out, instance, 1 if depth is None else depth - 1)
-        elif len(path) == 2:
-            self._links_instance(
-                out, self.instance(path[0], path[1]), 1 if depth is None else depth
-            )
-        elif len(path) == 3:
-            instance = self.instance(path[0], path[1])
-            self._links_resource(
-                out, instance, find(instance.TABLE, path[2]), 1 if depth is None else depth
-            )
-        else:
-            out.append((path, []))
+        for oid in sorted(self.objects):
+            if oid not in hidden:
+                version = version_of(self.classes[oid], lwm2m)
+                if version or not self.objects[oid]:
+                    out.append(((oid,), version))
+                for iid in sorted(self.objects[oid]):
+                    out.append(((oid, iid), []))
         return out
-
-    def _links_instance(self, out, instance, depth):
-        out.append(((instance.OID, instance.iid), []))
-        if depth > 0:
-            for row in instance.TABLE:
-                self._links_resource(out, instance, row, depth - 1)
-
-    def _links_resource(self, out, instance, row, depth):
-        path = (instance.OID, instance.iid, row[0])
-        if row[1] & _E:
-            if callable(getattr(instance, row[3], None)):
-                out.append((path, []))
-            return
-        value = self.value(instance, row)
-        if value is None:
-            return
-        if not row[1] & _MULTI:
-            out.append((path, []))
-            return
-        out.append((path, [("dim", len(value))]))
-        if depth > 0:
-            for riid in sorted(value):
-                out.append((path + (riid,), []))
 
 
 class Dispatcher:
@@ -461,7 +415,7 @@ class Dispatcher:
         elif code == _GET:
             accept = request.uint(_ACCEPT)
             if accept == _LINK_FORMAT:
-                return self._discover(request, path, account)
+                return part("discover").serve(self, request, path, account)
             response = self.content(path, accept)
             self.observed(request, path, None, account, responder, now)
             return response
@@ -483,25 +437,6 @@ class Dispatcher:
             if handle is not None:  # None: no room, so it is answered as a Read
                 accept = request.uint(_ACCEPT)
                 reporting(account).observed(account, path, paths, accept, handle, now)
-
-    def _discover(self, request, path, account):
-        depth = None
-        for query in queries_of(request):
-            if query.startswith("depth="):
-                try:
-                    depth = int(query[6:])
-                except ValueError:
-                    raise Error(_BAD_REQUEST)
-                if not 0 <= depth <= 3:
-                    raise Error(_BAD_REQUEST)
-        links = self.model.links(path, depth, lwm2m=account.version)
-        for where, attributes in links:
-            if account.reports:
-                attributes.extend(account.reports.attributes_of(where))
-        msg = Message(_CONTENT)
-        msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
-        msg.payload = self.links_payload(links)
-        return msg
 
     def links_payload(self, links):
         """Link-format text of a list of (path, attributes). Error 5.00 when it does not fit."""

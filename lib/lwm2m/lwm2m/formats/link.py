@@ -44,33 +44,14 @@ def _value(key, value):
         s = " ".join([str(n) for n in value])
         if len(value) == 1:
             return s
+    elif isinstance(value, int):
+        return str(value)
     elif not isinstance(value, str):
+        from .texts import plain
+
         return plain(value)
     elif key in _BARE:
         return value
     else:
         s = value.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + s + '"'
-
-
-def plain(value):
-    """A number as decimal text without an exponent. value: int or float.
-    Raises ValueError where it is not finite."""
-    if isinstance(value, int):
-        return str(value)
-    if value - value != 0:
-        raise ValueError("value")
-    s, _, exp = repr(value).partition("e")
-    sign = ""
-    if s[0] == "-":
-        sign = "-"
-        s = s[1:]
-    whole, _, part = s.partition(".")
-    digits = whole + part
-    point = len(whole) + int(exp or "0")
-    if point < 1:
-        digits = "0" * (1 - point) + digits
-        point = 1
-    digits += "0" * (point - len(digits))
-    part = digits[point:].rstrip("0")
-    return sign + digits[:point] + ("." + part if part else "")

@@ -4,7 +4,7 @@
 
 from . import senml
 from . import senml_json
-from . import value as v
+from . import texts as v
 
 CT = 11543
 NAME = "JSON"

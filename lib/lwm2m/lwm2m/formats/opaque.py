@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2, section 7.4.2
 
-from . import value as v
+from . import texts as v
 from coap.codec import Error
 
 _NOT_ACCEPTABLE = const(0x86)

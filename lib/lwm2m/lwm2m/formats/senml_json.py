@@ -4,7 +4,7 @@
 
 import json
 from . import senml
-from . import value as v
+from . import texts as v
 
 CT = 110
 NAME = "SENML_JSON"

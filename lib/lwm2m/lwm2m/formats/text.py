@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2, section 7.4.1 and appendix C
 
-from . import value as v
+from . import texts as v
 
 CT = 0
 NAME = "TEXT"

@@ -4,6 +4,7 @@
 
 from struct import pack, unpack
 from . import value as v
+from .texts import text
 
 CT = 11542
 NAME = "TLV"
@@ -154,7 +155,7 @@ def _walk(out, base, inside, data, typeof):
 def _value(typ, data):
     n = len(data)
     if typ in (_STRING, _CORELNK):
-        value = v.text(data)
+        value = text(data)
     elif typ is None or typ == _OPAQUE:
         value = bytes(data)
     elif typ == _OBJLNK and n == 4:

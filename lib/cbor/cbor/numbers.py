@@ -1,0 +1,77 @@
+# Numbers that are seldom met: big ones and fractions as they are read, half floats as they
+# are written.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# RFC 8949 sections 3.3 and 3.4
+#
+# A firmware that leaves this out refuses the former, and Writer(half=True) is an ImportError.
+
+from .items import CBORDecodeError
+
+_TAG = const(6)
+
+
+def number(r, tag):
+    """What follows the tag of a big number (RFC 8949 section 3.4.3), a decimal fraction or a
+    big float (3.4.4), read with the Reader r."""
+    if tag <= 3:
+        v = int.from_bytes(bytes(r.bytes()), "big")
+        return v if tag == 2 else -1 - v
+    n = r.array()
+    values = []
+    while r.more(n):
+        n -= 1
+        if len(values) == 0:
+            values.append(r.int())
+        elif len(values) == 1:
+            if r.major() == _TAG:
+                tag2 = r._head(_TAG)
+                if not 2 <= tag2 <= 3:
+                    raise CBORDecodeError("mantissa")
+                values.append(number(r, tag2))
+            else:
+                values.append(r.int())
+        else:
+            raise CBORDecodeError("mantissa")
+    if len(values) != 2:
+        raise CBORDecodeError("mantissa")
+    exp, mant = values
+    base = 10.0 if tag == 4 else 2.0
+    try:
+        # Dividing by an exact power rounds once, multiplying by its inverse twice.
+        if mant == 0:
+            return 0.0
+        if exp < 0:
+            return mant / base ** min(-exp, 5000)
+        v = mant * base ** min(exp, 5000)
+        if v - v == 0:  # neither infinite nor a NaN
+            return v
+    except OverflowError:
+        pass
+    raise CBORDecodeError("number too large")
+
+
+def half(single):
+    """The two bytes of a half-precision float, or None when it cannot hold what the four
+    bytes of a single one do."""
+    sign = single[0] & 0x80
+    exp = (single[0] & 0x7F) << 1 | single[1] >> 7
+    mant = (single[1] & 0x7F) << 16 | single[2] << 8 | single[3]
+    if exp == 255:
+        exp = 31
+    elif 113 <= exp <= 142:
+        exp -= 112
+    elif exp == 0 and mant == 0:
+        pass
+    elif 103 <= exp < 113:  # a subnormal half
+        mant |= 0x800000
+        shift = 113 - exp
+        if mant & ((1 << shift) - 1):
+            return None
+        mant >>= shift
+        exp = 0
+    else:
+        return None
+    if mant & 0x1FFF:
+        return None
+    mant >>= 13
+    return bytes((sign | exp << 2 | mant >> 8, mant & 0xFF))
