@@ -345,7 +345,7 @@ def device():
         name = "sealed Read of /%s, %s" % ("/".join([str(n) for n in path]), name)
         prepare = reads(account, server, path, ct)
         _answered(account, wire, prepare, sealed=True)
-        out.append((name, 50, account.receive, prepare))
+        out.append((name, 50, account.endpoint.receive, prepare))
     return out
 
 
@@ -353,7 +353,7 @@ def plain():
     _, account, _, wire = registered(sealed=False)
     prepare = reads(account, None, (3, 0, 0), 112)
     _answered(account, wire, prepare)
-    return [("plain Read of /3/0/0, SENML_CBOR", 40, account.receive, prepare)]
+    return [("plain Read of /3/0/0, SENML_CBOR", 40, account.endpoint.receive, prepare)]
 
 
 GROUPS = {
