@@ -25,7 +25,7 @@ NARROW = {
     "coap/message.py": {"coap.codec", "coap.errors"},
     "coap/params.py": set(),
     "coap/endpoint.py": {
-        "coap.codec", "coap.params", "coap.seldom", "coap.sending",
+        "coap.codec", "coap.params", "coap.rare", "coap.seldom", "coap.sending",
     },
     "oscore/context.py": {"oscore.derive"},
     "lwm2m/model.py": {"coap.codec", "lwm2m.late"},

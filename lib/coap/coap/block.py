@@ -7,7 +7,7 @@
 # each block of one transfer may come with a token of its own.
 
 from coap.codec import Error, Message
-from coap.late import body_of, remove
+from coap.late import key_of, remove
 
 _GET = const(1)
 _FETCH = const(5)
@@ -24,16 +24,10 @@ _BLOCK2 = const(23)
 _BLOCK1 = const(27)
 _SIZE2 = const(28)
 _SIZE1 = const(60)
-_ECHO = const(252)
-_NO_RESPONSE = const(258)
 _REQUEST_TAG = const(292)
 
 _MORE = const(8)
 _SZX = const(7)
-
-# Options that differ between the blocks of one transfer.
-_NOT_KEY = (_ETAG, _OBSERVE, _BLOCK2, _BLOCK1, _SIZE2, _SIZE1, _ECHO, _NO_RESPONSE, _REQUEST_TAG)
-
 
 def block_value(num, more, szx):
     """A block option's value: number, "more" flag, size exponent (RFC 7959 section 2.2)."""
@@ -52,11 +46,6 @@ def block_of(msg, number):
         if value & _SZX == _SZX:
             raise Error(_BAD_REQUEST)
     return value
-
-
-def key_of(request):
-    """What the requests for all blocks of one body have in common, as bytes."""
-    return bytes((request.code,)) + body_of(request.options, b"", _NOT_KEY)
 
 
 class _Body:

@@ -95,8 +95,8 @@ class Endpoint:
     raise: counters.errors counts what the hook, the handler and callbacks raise, and
     on_error(exception) is called with it.
 
-    What is not found among the methods here is a function of seldom.py that takes the endpoint
-    first: ping(), cancel(), notify(), restore(), forget() and more.
+    What is not found among the methods here is a function of seldom.py or rare.py that takes
+    the endpoint first: ping(), cancel(), notify(), restore(), forget() and more.
     """
 
     # Critical options that requests and responses may carry. A handler that serves others
@@ -138,9 +138,11 @@ class Endpoint:
         self.blocks = None  # a block.Server, once a body takes more than one message
 
     def __getattr__(self, name):
-        import coap.seldom
+        import coap.seldom as apart
 
-        method = getattr(coap.seldom, name)
+        if not hasattr(apart, name):
+            import coap.rare as apart
+        method = getattr(apart, name)
         return lambda *args, **named: method(self, *args, **named)
 
     # ---- Receiving
@@ -271,11 +273,11 @@ class Endpoint:
             security = None
             request = msg
             if hook is not None:
-                if len(msg.options) > 1 and msg.opt(_BLOCK1) is not None and self._cut(msg):
-                    msg = self.blocks.outer.request(self, msg, peer, now)
-                    if msg is None:
-                        return
                 try:
+                    if len(msg.options) > 1 and msg.opt(_BLOCK1) is not None and self._cut(msg):
+                        msg = self.blocks.outer.request(self, msg, peer, now)
+                        if msg is None:
+                            return
                     request, security = hook.open_request(msg)
                 except Error as e:
                     self._refuse(msg, peer, e, now)

@@ -1,6 +1,6 @@
 # A request of ours from the first datagram to its answer.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# RFC 7252 section 5, RFC 7641 section 3, RFC 7959; Echo of RFC 9175 section 2.
+# RFC 7252 section 5, RFC 7959; Echo of RFC 9175 section 2.
 
 from coap.codec import Message, pack
 
@@ -8,7 +8,6 @@ _NON = const(1)
 
 _GET = const(1)
 _FETCH = const(5)
-_BAD_REQUEST = const(0x80)
 _UNAUTHORIZED = const(0x81)
 
 _OBSERVE = const(6)
@@ -16,15 +15,16 @@ _BLOCK2 = const(23)
 _ECHO = const(252)
 
 _F_BLOCK = const(1)  # as in endpoint.py
-_F_OBSERVE = const(2)
-
-_FRESH_MS = const(128000)  # RFC 7641 section 3.4
+_LONGEST = const(1024)  # as in seldom.py
 
 
-def _client(request, params, tag=None):
-    # A block.Client: most devices never have a body that takes more than one message.
-    from coap.block import Client
-
+def client_of(request, params, tag=None):
+    """A block.Client: most devices never have a body that takes more than one message. None
+    where block.py is left out of the firmware."""
+    try:
+        from coap.block import Client
+    except ImportError:
+        return None
     return Client(request, params, tag)
 
 
@@ -66,7 +66,9 @@ class Exchange:
                 tag = None
                 if endpoint._tag:
                     tag = endpoint._tag.to_bytes(2, "big")
-                transfer = self.transfer = _client(request, params, tag)
+                transfer = self.transfer = client_of(request, params, tag)
+                if transfer is None and len(request.payload) > _LONGEST:
+                    raise ValueError("longer than a datagram")
             elif (
                 params.early_block2
                 and request.opt(_BLOCK2) is None
@@ -148,13 +150,18 @@ class Exchange:
             if transfer is not None and transfer.sending(response):
                 endpoint.sending.start(self, now)
             else:
+                from coap.observing import notified
+
                 self.transfer = None
-                self._notified(endpoint, response, flags, now)
+                notified(self, endpoint, response, flags, now)
             return
         if transfer is None and flags & _F_BLOCK:
             # A Block2 that the caller asks for by itself is his to handle.
             if self.request.opt(_BLOCK2) is None:
-                transfer = self.transfer = _client(self.request, endpoint.params)
+                transfer = self.transfer = client_of(self.request, endpoint.params)
+                if transfer is None and response.uint(_BLOCK2, 0) > 7:
+                    self.finish(endpoint, None, "incomplete")
+                    return
         if transfer is not None:
             from coap.block import Incomplete
 
@@ -168,60 +175,3 @@ class Exchange:
             response = transfer.response
         self.finish(endpoint, response, None)
 
-    def _notified(self, endpoint, response, flags, now):
-        value = None
-        if flags & _F_OBSERVE and response.code < _BAD_REQUEST:
-            value = response.uint(_OBSERVE)
-        if value is not None and self.observing and endpoint.hook is None:
-            # Out of order? With a hook the Partial IV tells, and the hook refuses.
-            ahead = (value - self.seq) & 0xFFFFFF
-            if not 0 < ahead < 0x800000 and now - self.seq_at <= _FRESH_MS:
-                endpoint.counters.dropped += 1
-                return
-        self.deadline = None
-        self.observing = value is not None
-        self.seq = value
-        self.seq_at = now
-        rest = self.rest
-        if rest is not None:
-            # The rest of an older one is of no use any more.
-            self.rest = None
-            endpoint.cancel(rest)
-        if flags & _F_BLOCK:
-            # The rest is fetched by a request of its own: this token is for notifications.
-            request = Message(self.request.code, payload=self.request.payload)
-            request.options = [o for o in self.request.options if o[0] != _OBSERVE]
-            from coap.block import Incomplete
-
-            transfer = _client(request, endpoint.params)
-            transfer.upload = False
-            try:
-                more = transfer.feed(response)
-            except Incomplete as e:
-                endpoint.call(self.on_response, self, None, e.args[0])
-                return
-            if more:
-                rest = Exchange(request, self.peer, self._fetched, True, None, False)
-                rest.context = endpoint
-                rest.transfer = transfer
-                self.rest = rest
-                endpoint.sending.exchanges.append(rest)
-                endpoint.sending.launch(rest, now)
-                return
-            response = transfer.response
-        self._give(endpoint, response)
-
-    def _fetched(self, rest, response, error):
-        if self.rest is rest:
-            self.rest = None
-            endpoint = rest.context
-            if error is None:
-                self._give(endpoint, response)
-            else:
-                endpoint.call(self.on_response, self, None, error)
-
-    def _give(self, endpoint, response):
-        if self.observing:
-            endpoint.call(self.on_response, self, response, None)
-        else:
-            self.finish(endpoint, response, None)

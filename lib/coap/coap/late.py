@@ -5,7 +5,20 @@
 from coap.codec import Error, FormatError, put_body
 
 _BAD_OPTION = const(0x82)
+
+_ETAG = const(4)
+_OBSERVE = const(6)
 _URI_PATH = const(11)
+_BLOCK2 = const(23)
+_BLOCK1 = const(27)
+_SIZE2 = const(28)
+_SIZE1 = const(60)
+_ECHO = const(252)
+_NO_RESPONSE = const(258)
+_REQUEST_TAG = const(292)
+
+# Options that differ between the blocks of one transfer.
+_NOT_KEY = (_ETAG, _OBSERVE, _BLOCK2, _BLOCK1, _SIZE2, _SIZE1, _ECHO, _NO_RESPONSE, _REQUEST_TAG)
 
 
 # ---- Methods of Message
@@ -85,3 +98,8 @@ def _extend(buf, n):
 def body_of(options, payload, skip):
     """What put_body() appends, without the options whose number is in skip, as a bytearray."""
     return put_body(bytearray(), [o for o in options if o[0] not in skip], payload)
+
+
+def key_of(request):
+    """What the requests for all blocks of one body have in common, as bytes."""
+    return bytes((request.code,)) + body_of(request.options, b"", _NOT_KEY)

@@ -85,20 +85,23 @@ def decode(data):
 
     Raises FormatError (RFC 7252 sections 3 and 4).
     """
-    kind = mid = None
-    if len(data) > 3:
+    msg = parse(data)
+    return _refuse(data) if msg is None else msg
+
+
+def _refuse(data):
+    # Once more, to say what may be answered; where there was no memory there may be now.
+    e = FormatError("format")
+    e.type = e.mid = None
+    if len(data) > 3 and data[0] >> 6 == 1:
+        e.type = data[0] >> 4 & 3
+        e.mid = data[2] << 8 | data[3]
         try:
-            msg = read(data, None)
-            if msg is not None:
-                return msg
+            data = read(data, None)
+            if data is not None:
+                return data
         except FormatError:
             pass
-        if data[0] >> 6 == 1:
-            kind = data[0] >> 4 & 3
-            mid = data[2] << 8 | data[3]
-    e = FormatError("format")
-    e.type = kind
-    e.mid = mid
     raise e
 
 

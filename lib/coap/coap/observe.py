@@ -76,7 +76,7 @@ class Observation:
             out.add(_OBSERVE, self.seq)
             payload = msg.payload
             if callable(payload) or len(payload) > 16 << endpoint.params.block_szx:
-                endpoint._blocks().cut(out, self.peer, self.key, None, now)
+                endpoint._shorten(out, self.peer, self.key, None, now)
         if self.security is not None:
             self._lost = True
             out = endpoint.hook.seal_response(out, self.security, True)

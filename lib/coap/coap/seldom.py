@@ -1,6 +1,6 @@
-# What an endpoint does seldom: refuse, cut bodies, observers, separate responses, ping.
+# What an endpoint does seldom: refuse, cut bodies, observers.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# RFC 7252 sections 4.3 and 5.2, RFC 7641, RFC 7959; No-Response of RFC 7967.
+# RFC 7252 section 5.2, RFC 7641, RFC 7959; No-Response of RFC 7967.
 
 # Methods of Endpoint that most devices need late or never, as functions of one module which is
 # loaded when the first of them is called: Endpoint.__getattr__(). Where there is no memory for it
@@ -26,43 +26,12 @@ _PROXY_URI = const(35)
 _PROXY_SCHEME = const(39)
 _NO_RESPONSE = const(258)
 
+# What a message without block options holds of a payload (RFC 7252 section 4.6).
+_LONGEST = const(1024)
+
 _F_BLOCK = const(1)  # as in endpoint.py
 _F_OBSERVE = const(2)
 _F_NO_RESPONSE = const(4)
-
-
-class _Ping:
-    # An empty confirmable message: the Reset that answers it is the pong.
-
-    nstart = True
-
-    def __init__(self, peer, on_pong):
-        self.peer = peer
-        self.on_pong = on_pong
-
-    def start(self, endpoint, now):
-        endpoint.sending.transmit(self, Message(), b"", now)
-
-    def acked(self, endpoint, now):
-        endpoint.call(self.on_pong, True)
-
-    def failed(self, endpoint, reason, now):
-        endpoint.call(self.on_pong, reason == "reset")
-
-
-class _Separate:
-    # A separate response in flight.
-
-    nstart = False
-
-    def __init__(self, peer):
-        self.peer = peer
-
-    def acked(self, endpoint, now):
-        pass
-
-    def failed(self, endpoint, reason, now):
-        pass
 
 
 def _refuse(endpoint, msg, peer, e, now):
@@ -105,16 +74,35 @@ def _special(endpoint, responder, flags, now):
         if observation is not None:
             _drop_observation(endpoint, observation, "deregistered")
     if flags & _F_BLOCK:
-        return _blocks(endpoint).serve(request, responder, now, endpoint.handler, endpoint.wants)
+        blocks = _blocks(endpoint)
+        if blocks is None:
+            raise Error(_BAD_OPTION)
+        return blocks.serve(request, responder, now, endpoint.handler, endpoint.wants)
     return endpoint.handler(request, responder.peer, responder)
 
 
 def _blocks(endpoint):
+    # None where block.py is left out of the firmware.
     if endpoint.blocks is None:
-        from coap.block import Server
-
+        try:
+            from coap.block import Server
+        except ImportError:
+            return None
         endpoint.blocks = Server(endpoint.params, endpoint.rand)
     return endpoint.blocks
+
+
+def _shorten(endpoint, response, peer, key, block2, now, body=None):
+    # Leave in response what one message holds. Without block.py that is all, or nothing.
+    blocks = _blocks(endpoint)
+    if blocks is not None:
+        blocks.cut(response, peer, key, block2, now, body)
+        return
+    payload = response.payload
+    if callable(payload):
+        response.payload = payload = payload(0, _LONGEST + 1)
+    if len(payload) > _LONGEST:
+        raise ValueError("longer than a datagram")
 
 
 def _cut(endpoint, msg):
@@ -122,9 +110,13 @@ def _cut(endpoint, msg):
     if not endpoint.params.max_outer or msg.opt(_OSCORE) is None:
         return False
     blocks = _blocks(endpoint)
-    if blocks.outer is None:
-        from coap.outer import Outer
+    if blocks is None or blocks.outer is None:
+        try:
+            from coap.outer import Outer
+        except ImportError:  # it is left out of the firmware, or block.py is
+            from coap.errors import SecurityError
 
+            raise SecurityError(_BAD_OPTION)
         blocks.outer = Outer(endpoint.params)
     return True
 
@@ -147,8 +139,8 @@ def _finish(endpoint, responder, response, now):
         or len(payload) > 16 << endpoint.params.block_szx
     ) and code < _BAD_REQUEST:
         try:
-            _blocks(endpoint).cut(
-                response, responder.peer, responder.request, block2, now, responder.body
+            _shorten(
+                endpoint, response, responder.peer, responder.request, block2, now, responder.body
             )
         except Exception as e:
             if not isinstance(e, Error):
@@ -188,39 +180,6 @@ def _reply(endpoint, msg, peer, security, response, now, remember):
         endpoint._remember(mid, peer, data, now)
 
 
-def _separate(endpoint, responder, response, now):
-    outer = responder.outer
-    response = _finish(endpoint, responder, response, now)
-    if response is None:
-        return
-    if responder.security is not None:
-        response = endpoint.hook.seal_response(response, responder.security)
-        _outer_block1(outer, response)
-    separate = 0
-    from coap.sending import begin
-
-    sending = begin(endpoint)
-    for owner in sending.flying:
-        if not owner.nstart:
-            separate += 1
-    if outer.type == _CON and separate < endpoint.params.max_separate:
-        sending.transmit(_Separate(responder.peer), response, outer.token, now)
-    else:
-        endpoint._send(pack(response, _NON, endpoint._next_mid(), outer.token), responder.peer)
-
-
-def ping(endpoint, peer, now, on_pong):
-    """Ask a peer for a sign of life (RFC 7252 section 4.3). on_pong(alive: bool)."""
-    endpoint.now = now
-    from coap.sending import begin
-
-    sending = begin(endpoint)
-    if len(sending.queue) >= endpoint.params.max_exchanges:
-        endpoint.call(on_pong, False)
-    else:
-        sending.launch(_Ping(peer, on_pong), now)
-
-
 def cancel(endpoint, exchange):
     """Forget an exchange; its on_response gets "cancelled". Notifications that come later
     are answered with a Reset, which tells the server. What waits behind it begins at the
@@ -239,7 +198,7 @@ def _observe(endpoint, responder):
         _drop_observation(endpoint, old, "replaced")
     if len(endpoint.observations) >= endpoint.params.max_observations:
         return None
-    from coap.block import key_of
+    from coap.late import key_of
     from coap.observe import Observation
 
     observation = Observation(
@@ -275,15 +234,6 @@ def _observation(endpoint, peer, token):
 def _drop_observation(endpoint, observation, reason):
     forget(endpoint, observation)
     endpoint.call(observation.on_cancel, reason)
-
-
-def restore(endpoint, observation):
-    """Keep an Observation made from what was stored over a restart. False where there are
-    params.max_observations already."""
-    if len(endpoint.observations) >= endpoint.params.max_observations:
-        return False
-    _keep(endpoint, observation)
-    return True
 
 
 def forget(endpoint, observation):

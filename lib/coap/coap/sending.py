@@ -83,10 +83,10 @@ class Sending:
         inner = msg
         plain = False
         if exchange.security is not None:
-            if len(msg.options) > 1 and msg.uint(_BLOCK2, 0) > 7 and endpoint._cut(msg):
-                endpoint.blocks.outer.response(endpoint, exchange, msg, now)
-                return
             try:
+                if len(msg.options) > 1 and msg.uint(_BLOCK2, 0) > 7 and endpoint._cut(msg):
+                    endpoint.blocks.outer.response(endpoint, exchange, msg, now)
+                    return
                 inner = endpoint.hook.open_response(msg, exchange.security)
             except Error as e:
                 from coap.errors import PlainError, SecurityError
