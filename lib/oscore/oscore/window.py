@@ -31,7 +31,9 @@ class Window:
                 # The shift is bounded, so that missing never outgrows the window.
                 ahead = min(ahead, self.size)
                 missing = self.missing << ahead | (1 << ahead) - 2
-                self.missing = missing & (1 << self.size) - 1
+                if missing >> self.size:
+                    missing &= (1 << self.size) - 1
+                self.missing = missing
         else:
             # An older number leaves the highest one alone.
             self.missing ^= self.missing & 1 << (0 - ahead)
