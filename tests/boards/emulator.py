@@ -118,6 +118,9 @@ class Board:
     def alive(self):
         return self.process is not None and self.process.poll() is None
 
+    def settle(self):
+        """Return once `faults` has all that there were until now."""
+
 
 class Qemu(Board):
     """M3, M0 and RV32. seed: of os.urandom. heap: bytes instead of the image's 140 KB; more than
@@ -223,7 +226,7 @@ class Pico(Board):
         self.flash, self.jump = flash, jump
 
     def start(self):
-        self.events = queue.Queue()  # with none of a process before
+        self.events, self.answers = queue.Queue(), queue.Queue()  # with none of a process before
         rom, uf2 = images.OUT / "PICO" / "bootrom.bin", images.image("PICO")
         main = Path(__file__).with_name("pico") / "main.mjs"
         command = ["node", str(main), "--uf2", str(uf2), "--rom", str(rom)]
@@ -236,20 +239,22 @@ class Pico(Board):
             env=dict(os.environ, MICROLWM2M_NODE=str(images.OUT / "node")),
         )  # fmt: skip
         running.add(self.process)
-        threading.Thread(target=self._read, args=(self.process.stdout, self.events), daemon=True).start()
+        reads = self.process.stdout, self.events, self.answers
+        threading.Thread(target=self._read, args=reads, daemon=True).start()
         self.port = self.wait_for("listening")["port"]
 
-    def _read(self, stream, events):
+    def _read(self, stream, events, answers):
         try:
             for line in stream:
                 event = json.loads(line)
                 if event["event"] == "fault":
                     self.faults.append(event["text"])
                 else:
-                    events.put(event)
+                    (answers if event["event"] == "stats" else events).put(event)
         except ValueError:
             pass  # closed under us
-        events.put({"event": "gone"})
+        for place in (events, answers):
+            place.put({"event": "gone"})
 
     def wait_for(self, name, timeout=START_S, unless=None):
         """The next event of that name; those before it are dropped. None when unless() holds."""
@@ -282,7 +287,14 @@ class Pico(Board):
 
     def stats(self):
         self.tell("stats")
-        return self.wait_for("stats")
+        try:
+            return self.answers.get(timeout=START_S)
+        except queue.Empty:
+            raise BoardFault("no stats from the Pico in %s s" % START_S)
+
+    def settle(self):
+        # It says a fault before what the board prints next, but on another way than that.
+        self.stats()
 
     def quit(self):
         """End the emulator and write the flash."""
@@ -331,6 +343,7 @@ class Repl:
         try:
             self.transport.exec_raw_no_follow(code)
             out, error = self._follow(timeout)
+            self.board.settle()
         except (TransportError, OSError) as e:
             raise BoardFault(str(e))
         if self.board.faults[before:]:
