@@ -5,6 +5,7 @@
 # in RAM. The servers are endpoints with oscore.Account. There is no socket, and the clock is ours.
 
 import coap.message as m
+import lwm2m.client as driver
 import lwm2m_app
 import lwm2m_begin
 import lwm2m_flash
@@ -21,6 +22,8 @@ from powercut import Device
 SENML = 112
 # What the watched store's paths are without their mount point.
 CONFIG, COUNTERS, RECORD = "/lwm2m", "/lwm2m-n", "/lwm2m-r"
+# World.until() is what waits, not asyncio.
+driver.doze = lambda ms: None
 
 
 class Frozen:
@@ -145,16 +148,6 @@ class Way:
         self.device.world.net.append((self.host, self, bytes(data)))
 
 
-class Nap:
-    """What the client sleeps by: it says until when."""
-
-    def until_woken(self, ms):
-        return iter((Clock.now + ms,))
-
-    def wake(self):
-        pass
-
-
 class Board:
     """The device. mount: where its flash is; world: its servers."""
 
@@ -186,8 +179,6 @@ class Board:
         client.now = lambda: Clock.now
         client.connect = self._connect
         client.disconnect = lambda session: session.detach()
-        client._resume = lambda: None
-        client._asleep = Nap()
         self.client = client
         self.run = client.run()
         return client
@@ -212,7 +203,8 @@ class Board:
         """Let it do what is due; when it wants to be called again."""
         nonces.device = True
         try:
-            return next(self.run)
+            next(self.run)
+            return self.client._until
         except StopIteration:
             self.run = None
         finally:

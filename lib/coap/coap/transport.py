@@ -26,33 +26,22 @@ def readable(sock):
     return (None,)
 
 
-class Sleep:
-    """Sleep of one task that others can cut short. asyncio.wait_for() would make a task and
+def doze(ms):
+    """The current task, which has to yield at once, by await (None,), goes on in ms, below
+    2 ** 29; or when wake() gets what this returns. asyncio.wait_for() would make a task and
     five more objects each time, and bring 1 KB of code."""
+    task = core.cur_task
+    core._task_queue.push(task, core.ticks_add(core.ticks(), ms))
+    # Of another loop, after an interrupt, the queue is another too.
+    return core._task_queue, task
 
-    def __init__(self):
-        self._queue = self._task = None
-        self._woken = False
 
-    async def until_woken(self, ms):
-        """Sleep for ms, below 2 ** 29, or until wake(), also where that came before."""
-        # Of another loop, after an interrupt, the queue is another too.
-        self._queue = core._task_queue
-        self._task = core.cur_task
-        try:
-            # Others have their turn in any case.
-            await core.sleep_ms(0 if self._woken else ms)
-        finally:
-            self._task = None
-            self._woken = False
-
-    def wake(self):
-        """End the sleep."""
-        if self._task is not None and not self._woken:
-            # As Task.cancel() does with a task that sleeps.
-            self._queue.remove(self._task)
-            self._queue.push(self._task)
-        self._woken = True
+def wake(dozing):
+    """End a doze() that has not ended."""
+    queue, task = dozing
+    # As Task.cancel() does with a task that sleeps.
+    queue.remove(task)
+    queue.push(task)
 
 
 class UDP:

@@ -3,10 +3,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2
 
-import asyncio
-
 from coap.codec import Error
-from coap.transport import readable
+from coap.transport import doze, readable, wake
 from . import late
 
 _UNAUTHORIZED = const(0x81)
@@ -156,9 +154,6 @@ class Client:
     _late = ("lwm2m.seldom", "Client")
     __getattr__ = late
 
-    _leaving = None  # when run() returns at the latest; -1: all leave for a bootstrap
-    _fault = ("", 0)  # what was said last, and when
-
     def __init__(self, *args, **options):
         self._begin(*args, **options)
 
@@ -189,17 +184,18 @@ class Client:
         it may be run once more, to leave."""
         self._resume()
         try:
-            nap = self._turn()
-            while nap is not None:
-                await nap
-                nap = self._turn()
-        except BaseException as e:
-            self._ended(e)
+            while self._turn():
+                await (None,)
+        except KeyboardInterrupt:
             raise
-        self._ended(None)
+        except BaseException:
+            self._ended()
+            raise
+        self._ended()
 
     def _turn(self):
-        # Do what is due. What run() has to wait for, or None when all is over.
+        # Do what is due, and doze() until more is. False when all is over.
+        self._dozing = None
         now = self.now()
         until = None
         for session in self.sessions:
@@ -212,34 +208,45 @@ class Client:
         if self._leaving is not None:
             until = self._leave(now, until)
             if until is None:
-                return None
+                return False
         self._until = until
-        # Until that time or kick(), whichever is first.
-        until = _LONGEST_MS if until is None else until - self.now()
-        return self._asleep.until_woken(max(0, min(until, _LONGEST_MS)))
+        if self._dozing is not None:
+            until = 0
+        elif until is None:
+            until = _LONGEST_MS
+        else:
+            until = max(0, min(until - self.now(), _LONGEST_MS))
+        self._dozing = doze(until)
+        return True
 
     def kick(self):
         """Something is due earlier than was thought."""
-        if self._asleep:
-            self._asleep.wake()
+        dozing = self._dozing
+        # Once, and where the task is awake it does not doze off.
+        self._dozing = ()
+        if dozing:
+            wake(dozing)
 
     async def _receive(self, account, transport):
         # The one task that reads this socket.
-        n = self.params.max_datagram + 1  # so that a longer one is seen as such
-        # A transport with a session of its own may hold more than it is readable for.
-        burst = _BURST if account._tend else 1
         while account.transport is transport:
             await readable(transport.sock)
             over = True
-            for _ in range(burst):
-                got = transport.recvfrom(n)
+            # A transport with a session of its own may hold more than it is readable for.
+            burst = _BURST if account._tend else 1
+            while burst:
+                burst -= 1
+                # One byte more, so that a datagram which is too long is seen as such.
+                got = transport.recvfrom(self.params.max_datagram + 1)
                 if got is None:
                     break
                 over = account.endpoint.receive(got[0], got[1], self.now()) and over
                 if account.transport is not transport:
                     return
-            if got is None and burst == 1:
+            if got is None and not account._tend:
                 # A socket in trouble is readable all the time.
+                import asyncio
+
                 await asyncio.sleep_ms(_TROUBLE_MS)
             elif self._leaving is not None or account.stirred(self._until, over):
                 self.kick()

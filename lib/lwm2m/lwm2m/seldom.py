@@ -12,7 +12,7 @@ import socket
 
 from coap.codec import Error
 from coap.params import Params
-from coap.transport import UDP, Clock, Sleep, resolve
+from coap.transport import UDP, Clock, resolve
 from .client import Account
 from .model import Model
 from .server import Dispatcher
@@ -185,7 +185,10 @@ class Client:
         self.on_config = None  # function that makes a dump() permanent
         self.on_settled = None  # function, called when an account has registered or updated
         self.now = Clock().now
-        self._asleep = self._until = None
+        # What run() waits by, () once it was kicked; until when it does.
+        self._dozing = self._until = None
+        self._leaving = None  # when run() returns at the latest; -1: all leave for a bootstrap
+        self._fault = ("", 0)  # what was said last, and when
 
     def load(self, objects):
         """Factory bootstrap: {object ID: {instance ID: {resource ID: value}}}.
@@ -341,7 +344,6 @@ class Client:
     # --- what run() calls, seldom
 
     def _resume(self):
-        self._asleep = Sleep()
         for session in self.sessions:
             if session.transport:  # run() was interrupted before
                 session.task = asyncio.create_task(self._receive(session, session.transport))
@@ -364,7 +366,7 @@ class Client:
             return None
         return left if until is None or left < until else until
 
-    def _ended(self, why):
-        if not isinstance(why, KeyboardInterrupt):
-            for session in self.sessions:
-                self.drop(session)
+    def _ended(self):
+        self._dozing = None
+        for session in self.sessions:
+            self.drop(session)
