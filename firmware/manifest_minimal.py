@@ -54,5 +54,5 @@ for _name in ("cbor", "aesccm", "hkdf", "coap", "oscore", "flashstore", "lwm2m")
     )
 
 # Your lwm2m_product.py may take the place of this one.
-for _name in ("product", "app", "begin", "flash", "restart", "setup"):
+for _name in ("product", "app", "begin", "flash", "hooks", "restart", "setup"):
     module("lwm2m_%s.py" % _name, base_path="modules", opt=3)

@@ -21,7 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 # By MicroPython's names of the boards' processors: RP2040; RP2350; ESP32 and ESP32-S3; ESP32-C3
 # and C6; the unix port. (armv7m: Cortex-M3.)
 ARCHS = ("armv6m", "armv7m", "armv7emsp", "xtensawin", "rv32imc", "x64")
-PROGRAM = ("lwm2m_product", "lwm2m_app", "lwm2m_flash", "lwm2m_restart", "lwm2m_setup")
+PROGRAM = (
+    "lwm2m_product", "lwm2m_app", "lwm2m_begin", "lwm2m_flash", "lwm2m_hooks", "lwm2m_restart",
+    "lwm2m_setup",
+)  # fmt: skip
 
 
 class Refused(Exception):

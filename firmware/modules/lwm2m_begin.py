@@ -28,6 +28,13 @@ def small(heap):
         return Params(dedup_slots=4, dedup_bytes=512)
 
 
+def begin(reboot, heap):
+    """(client, product) for a heap of so many bytes. Raises what make_client() does."""
+    made = make_client(reboot, params=small(heap))
+    lwm2m_app.log("device %s, MicroPython %s" % (made[0].endpoint, VERSION))
+    return made
+
+
 def check_keys(instance):
     """Refuse an instance of /21 that OSCORE cannot use; ValueError names the resource."""
     from oscore.limits import validate
@@ -48,6 +55,24 @@ def account_arguments(instance):
     }
 
 
+class Learned:
+    """A persist of oscore.Account under "b2": its keys end with the run, but that the server
+    needs a kid context in each request is remembered. Nothing is written, and lwm2m_restart not
+    needed, before there is such a server. keys: the instance of /21."""
+
+    def __init__(self, keys):
+        self._keys = keys
+
+    def load(self):
+        from lwm2m_flash import open_record
+
+        if open_record(self._keys.iid).names():
+            return record(self._keys).load()
+
+    def commit(self, *state):
+        record(self._keys).commit(*state)
+
+
 def record(keys):
     """The record in flash of the context that belongs to an instance of /21."""
     from lwm2m_restart import persist, record_name
@@ -57,7 +82,7 @@ def record(keys):
 
 def secure(config, random, keys):
     """The security hook of the account with the keys of an instance of /21."""
-    persist = lwm2m_app.Learned(keys)
+    persist = lwm2m_app.learned(keys)
     policy = "b2"
     if keys.iid in config["opts"].get("restart", ()):
         persist = record(keys)
@@ -121,6 +146,7 @@ def make_client(reboot, store=None, counters=None, **kw):
 
     ValueError says in one line what cannot be used. kw: goes on to Client.
     """
+    import lwm2m_hooks
     import lwm2m_product
     from lwm2m import Client
     from lwm2m.objects.oscore import OSCORE
@@ -143,8 +169,8 @@ def make_client(reboot, store=None, counters=None, **kw):
         # AES in viper has tables of 4.4 KB in one piece: first come, first served.
         gc.collect()
         AESCCM(bytes(16))
-    OSCORE.check = lwm2m_app.check_keys
-    secure, commit = lwm2m_app.hooks(store, config, random)
+    OSCORE.check = lwm2m_hooks.check_keys
+    secure, commit = lwm2m_hooks.hooks(store, config, random)
 
     client = Client(config["ep"], secure=secure, log=lwm2m_app.log, **kw)
     client.on_config = commit
@@ -152,13 +178,36 @@ def make_client(reboot, store=None, counters=None, **kw):
     client.model.define(OSCORE)
     lwm2m_product.objects(client, reboot)
     client.load(objects)
+    if client.bootstrap_server() is None:
+        # Nobody will bring another configuration.
+        client.secure = client.on_config = OSCORE.check = None
+        lwm2m_app.forget("lwm2m_hooks")
     _forget(config, loaded)
     return client, lwm2m_product
 
 
+# What is let go of again once it is read, but for what was loaded before. The last ones not where
+# contexts outlive a restart: a store is in use.
+_READ = (
+    "cbor.items",
+    "cbor.reader",
+    "cbor",
+    "hkdf",
+    "lwm2m.formats.value",
+    "oscore.derive",
+    "oscore.limits",
+    "oscore.refuse",
+    "oscore.keep",
+    "oscore.record",
+    "flashstore",
+    "lwm2m_flash",
+    "lwm2m_restart",
+)
+
+
 def _forget(config, loaded):
-    names = lwm2m_app._START
-    lwm2m_app.forget(names[:8] if "restart" in config["opts"] else names, loaded)
+    names = _READ[:8] if "restart" in config["opts"] else _READ
+    lwm2m_app.forget(*[name for name in names if name not in loaded])
 
 
 def commit(store, config, objects):

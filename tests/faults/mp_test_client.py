@@ -5,6 +5,7 @@
 import asyncio
 
 import coap.message as m
+import lwm2m_app
 from check import raises
 from lwm2m import Client
 from lwm2m.objects.device import Device
@@ -169,3 +170,22 @@ def test_who_is_interrupted_can_leave():
     client.stop()
     asyncio.run(client.run())
     assert account.hook.saved == 1
+
+
+def test_a_product_that_fails_is_said_and_the_client_goes_on():
+    client, wire, lines, account = registered()
+    account.transport = None  # nothing to receive from
+
+    class Product:
+        async def run(self, client):
+            raise ValueError("of the product")
+
+    def poll(now):
+        if len(lines) > 1:
+            client.stop()
+            account.location = None
+        return now + 1
+
+    account.poll = poll
+    lwm2m_app.serve(client, Product())
+    assert lines[1:] == ["fault: ValueError: of the product"], lines

@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -18,6 +19,11 @@ sys.path.insert(0, str(ROOT / "tools"))
 import dist  # noqa: E402
 
 SEAL = "import aesccm; print(aesccm.AESCCM(bytes(range(16)), 8).encrypt(bytes(13), b'text', b'aad').hex())"
+
+
+def test_the_program_is_what_a_firmware_freezes():
+    text = (ROOT / "firmware" / "manifest.py").read_text()
+    assert sorted(dist.PROGRAM) == sorted(re.findall(r'^module\("(.+)\.py"', text, re.M))
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,8 @@
 # RFC 8613 Appendix B.1 and B.2
 # heapsize: 1M
 
+import sys
+
 import cbor
 import lwm2m_app
 import lwm2m_begin
@@ -222,7 +224,7 @@ def test_trap_14_a_server_that_needs_the_kid_context_is_remembered():
         lwm2m_setup.wipe(store=Store(board.config))
         equal(board.slots[0].data, [None, None])
     # Nothing of keys that are gone stays beside it.
-    board = provisioned("b1")
+    board = with_bootstrap("b1")
     agreed(board, server())
 
     def secret(objects):
@@ -529,6 +531,15 @@ def test_static_without_its_record_does_not_begin_anew():
 # ---- a Bootstrap-Server
 
 
+def with_bootstrap(policy="b1", **more):
+    made = config(policy)
+    made["objects"][0][9] = {0: "coap://192.0.2.9", 1: True, 2: 3}
+    made.update(more)
+    board = Board()
+    board.apply(made)
+    return board
+
+
 def bootstrapped(board, change):
     """What a Finish commits after a change of the objects."""
     board.start()
@@ -563,8 +574,7 @@ def test_a_policy_stays_with_the_keys_that_it_was_set_for():
         (gone, False),
     ):
         for policy in ("b1", "b1-static"):
-            board = Board()
-            board.apply(dict(config(policy), opts={"restart": {0: policy}, "other": 7}))
+            board = with_bootstrap(policy, opts={"restart": {0: policy}, "other": 7})
             opts = bootstrapped(board, change)
             want = {"other": 7}
             if stays:
@@ -578,7 +588,7 @@ def test_keys_that_a_bootstrap_replaced_are_in_neither_slot():
     def secret(objects):
         objects[21][0][0] = OTHER
 
-    board = provisioned(None)
+    board = with_bootstrap(None)
     assert SECRET in board.config.data[0] and SECRET in board.config.data[1]
     bootstrapped(board, secret)
     for data in board.config.data:
@@ -586,7 +596,7 @@ def test_keys_that_a_bootstrap_replaced_are_in_neither_slot():
 
 
 def test_a_commit_that_fails_changes_nothing():
-    board = provisioned()
+    board = with_bootstrap()
     board.start()
     before = Store(board.config).get("config")
     write = board.config.write
@@ -605,6 +615,15 @@ def test_a_commit_that_fails_changes_nothing():
     objects[1][0][1] = 77
     board.client.on_config(objects)
     equal(board.opts(), {"restart": {0: "b1"}})
+
+
+def test_without_a_bootstrap_server_nothing_is_kept_for_one():
+    board = provisioned()
+    board.start()
+    client = board.client
+    equal((client.secure, client.on_config, "lwm2m_hooks" in sys.modules), (None, None, False))
+    with_bootstrap().start()
+    assert "lwm2m_hooks" in sys.modules
 
 
 # ---- provisioning

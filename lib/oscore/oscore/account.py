@@ -66,6 +66,7 @@ class Account:
         commit(id_context, end, window, show) and reserve(end), durable when they return,
         or OSError. end: sequence numbers below it may have been used; window: None or
         (highest, bits), reserve() drops it; show: the peer needs a kid context always.
+        Or a function that gives it, called each time that it is needed.
     policy: "b2", a fresh context by Appendix B.2 at each start, with nothing in flash; or
         "b1", one context that lives on: numbers reserved ahead in flash, the replay window
         recovered with Echo. A backup of flash that is restored under "b1" makes numbers

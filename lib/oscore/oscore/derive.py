@@ -153,7 +153,10 @@ def keeper(account, b1=False):
     numbers have no bound but the last one."""
     from .keep import Keeper
 
-    return Keeper(account._params[8], b1, bounds(account._params))
+    persist = account._params[8]
+    if callable(persist):
+        persist = persist()
+    return Keeper(persist, b1, bounds(account._params))
 
 
 def derive(account, id_context):
