@@ -200,7 +200,7 @@ _TYPES = {0: _STRING, 3: _STRING, 9: _INTEGER, 11: _INTEGER, 13: _TIME, 16: _STR
 
 
 def formats():
-    from lwm2m.formats import get, supported
+    from lwm2m.formats import NUMBERS, get
 
     buf = bytearray(512)
     out = []
@@ -208,7 +208,7 @@ def formats():
     def typeof(oid, rid):
         return _OPAQUE if opaque else _TYPES[rid]
 
-    for ct in supported():
+    for ct in NUMBERS:
         fmt = get(ct)
         opaque = ct == 42
         if ct == 42:

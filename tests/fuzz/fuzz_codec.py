@@ -212,7 +212,7 @@ class Formats:
     """A payload in a content format: refused with 4.00, or encoded to be decoded as the same."""
 
     def __init__(self):
-        self.cts = formats.supported()
+        self.cts = formats.NUMBERS
         self.buf = bytearray(4096)
 
     def seeds(self):

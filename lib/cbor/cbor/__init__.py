@@ -7,14 +7,12 @@
 MAX_DEPTH = 16  # arrays, maps and tags within one another
 MAX_ITEMS = 1024  # items of one Reader, each element, key, value, tag and piece of a string
 
-_ITEMS = ("CBORDecodeError", "CBOREncodeError", "CBORTag", "CBORSimpleValue", "Tag", "undefined")
-
 
 # A name brings its module when it is used: who only writes needs no Reader.
 def __getattr__(name):
-    module = "items" if name in _ITEMS else name.lower()
-    if module not in ("items", "reader", "writer"):
-        raise AttributeError(name)
+    module = name.lower()
+    if module not in ("reader", "writer"):
+        module = "items"
     value = __import__(module, globals(), None, (name,), 1)
     if name != module:
         value = getattr(value, name)

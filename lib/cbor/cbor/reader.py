@@ -172,7 +172,7 @@ class Reader:
     # or a big float (3.4.4).
     def _number(self, tag):
         try:
-            from .numbers import number
+            from .seldom import number
         except ImportError:
             raise CBORDecodeError("big number")
         return number(self, tag)
@@ -238,32 +238,9 @@ class Reader:
 
     def skip(self, depth=0):
         """Pass over the next item, checking that it is well-formed but not its text."""
-        first = self.peek()
-        major = first >> 5
-        if major <= _NINT:
-            self._head(major)
-        elif major <= _TEXT:
-            n = self._head(major, True)
-            if n is not None:
-                self._take(n)
-            else:
-                while not self._ended():
-                    self._take(self._head(major))
-        elif major == _SIMPLE:
-            self._special()
-        else:
-            if depth >= cbor.MAX_DEPTH:
-                raise CBORDecodeError("deeper than MAX_DEPTH")
-            if major == _TAG:
-                self._head(_TAG)
-                self.skip(depth + 1)
-                return
-            n = self.array() if major == _ARRAY else self.map()
-            while self.more(n):
-                self.skip(depth + 1)
-                if major == _MAP:
-                    self.skip(depth + 1)
-                n -= 1
+        from .seldom import skip
+
+        skip(self, depth)
 
     # An item of major type 7, as an object.
     def _special(self):

@@ -148,7 +148,7 @@ class Writer:
         if struct.unpack(">f", data)[0] == v:
             half = None
             if self.half:
-                from .numbers import half
+                from .seldom import half
 
                 half = half(data)
             if half:

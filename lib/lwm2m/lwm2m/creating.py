@@ -1,4 +1,5 @@
-# Create and Delete: instances that servers, and a bootstrap, make and remove.
+# Create and Delete: instances that servers, and a bootstrap, make and remove; and the copy of
+# the configuration that a bootstrap takes first.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 sections 6.3.7 and 6.3.8; Transport 1.2.2 section 6.4.4
 #
@@ -87,3 +88,17 @@ def delete(model, path, origin=None, anyway=False):
         raise Error(_METHOD_NOT_ALLOWED)
     model.remove(path[0], path[1])
     model.tell(path, origin)
+
+
+def dump(model, oids):
+    """Values of all instances of these objects: {oid: {iid: {rid: value}}}."""
+    out = {}
+    for oid in oids:
+        for instance in model.instances(oid):
+            values = {}
+            for row in instance.TABLE:
+                value = None if row[1] & _E else getattr(instance, row[3])
+                if value is not None:
+                    values[row[0]] = value
+            out.setdefault(oid, {})[instance.iid] = values
+    return out

@@ -92,7 +92,7 @@ class Model:
     changes; origin is the account that wrote it, or None for the application. structure() is
     called when an instance came or went.
 
-    All but reading stands in writing.py: object, instances, define, add, remove, fill, dump;
+    All but reading stands in writing.py: object, instances, define, add, remove, fill;
     write, plan, apply, create, delete, execute; row, present, typeof, links.
     """
 

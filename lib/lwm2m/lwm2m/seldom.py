@@ -101,32 +101,24 @@ def oscore_link(security):
     return None if link is None or link[1] == _NO_LINK else link[1]
 
 
-def instances(model, objects):
-    """(object ID, instance ID, {resource ID: value}) of all instances of a configuration,
-    the values of the types that the model's tables say; what a table does not know is left out.
-
-    objects: {object ID: {instance ID: {resource ID: value}}}, of any origin. Raises
-    ValueError that names what cannot be.
-    """
-    for oid in objects:
-        if not is_id(oid) or not isinstance(objects[oid], dict):
-            raise ValueError("/%r: no map of instances" % (oid,))
-        for iid in objects[oid]:
-            where = "/%d/%r: " % (oid, iid)
-            if not is_id(iid):
-                raise ValueError(where + "no instance ID")
-            if not isinstance(objects[oid][iid], dict):
-                raise ValueError(where + "no map of resources")
-            if oid not in model.objects:
-                raise ValueError(where + "no such object in this firmware")
-            values = {}
-            for row in model.classes[oid].TABLE:
-                if row[0] in objects[oid][iid] and not row[1] & _E:
-                    try:
-                        values[row[0]] = _value(row, objects[oid][iid][row[0]])
-                    except (Error, TypeError):
-                        raise ValueError(where + row[3] + ": a value of the wrong type")
-            yield oid, iid, values
+def values_of(model, oid, iid, given):
+    """{resource ID: value} of an instance of a configuration, of the types that the table says;
+    what the table does not know is left out. given: the same, of any origin. Raises ValueError
+    that names what cannot be."""
+    if not is_id(iid):
+        raise ValueError("no instance ID")
+    if not isinstance(given, dict):
+        raise ValueError("no map of resources")
+    if oid not in model.classes:
+        raise ValueError("no such object in this firmware")
+    values = {}
+    for row in model.classes[oid].TABLE:
+        if row[0] in given and not row[1] & _E:
+            try:
+                values[row[0]] = _value(row, given[row[0]])
+            except (Error, TypeError):
+                raise ValueError(row[3] + ": a value of the wrong type")
+    return values
 
 
 def _value(row, value):
@@ -195,18 +187,25 @@ class Client:
 
         Raises ValueError that names what cannot be used.
         """
-        for oid, iid, values in instances(self.model, objects):
-            try:
-                self.model.add(self.model.fill(oid, iid, values), iid)
-            except ValueError as e:
-                raise ValueError("/%d/%d: %s" % (oid, iid, e))
+        model = self.model
+        for oid, instances in objects.items():
+            if not is_id(oid) or not isinstance(instances, dict):
+                raise ValueError("/%r: no map of instances" % (oid,))
+            for iid in instances:
+                try:
+                    values = values_of(model, oid, iid, instances[iid])
+                    model.add(model.fill(oid, iid, values), iid)
+                except ValueError as e:
+                    raise ValueError("/%d/%r: %s" % (oid, iid, e))
         self.make_sessions()
         if not self.sessions:
             raise ValueError("no server: /0 has no instance")
 
     def dump(self):
         """The configuration as load() takes it."""
-        return self.model.dump(CONFIG)
+        from .creating import dump
+
+        return dump(self.model, CONFIG)
 
     def check(self):
         """Pairs of /0 and /1 that make an account. ValueError names what makes no sense."""

@@ -197,8 +197,6 @@ class Model:
     def fill(self, oid, iid, values):
         """A new instance with these values, not yet added. values: of the types that the
         table says. ValueError says what makes no sense."""
-        if oid not in self.classes:
-            raise ValueError("no such object in this firmware")
         instance = self.classes[oid]()
         instance.iid = iid
         for row in instance.TABLE:
@@ -232,34 +230,12 @@ class Model:
 
     def present(self, path):
         """Error 4.04 when nothing of that path is there (an object without instances is)."""
-        if len(path) == 1:
-            self.object(path[0])
+        if len(path) > 1:
+            self.instance(path[0], path[1])
+            if len(path) > 2 and not self.row(path)[1] & _E:
+                self.read(path, True)
         elif path:
-            instance = self.instance(path[0], path[1])
-            if len(path) > 2:
-                row = find(instance.TABLE, path[2])
-                if row is None:
-                    raise Error(_NOT_FOUND)
-                if not row[1] & _E:
-                    value = self.value(instance, row)
-                    if value is None or (
-                        len(path) == 4 and not (row[1] & _MULTI and path[3] in value)
-                    ):
-                        raise Error(_NOT_FOUND)
-
-    def dump(self, oids):
-        """Values of all instances of these objects: {oid: {iid: {rid: value}}}."""
-        out = {}
-        for oid in oids:
-            for instance in self.instances(oid):
-                values = {}
-                for row in instance.TABLE:
-                    if not row[1] & _E:
-                        value = getattr(instance, row[3])
-                        if value is not None:
-                            values[row[0]] = value
-                out.setdefault(oid, {})[instance.iid] = values
-        return out
+            self.object(path[0])
 
     def write(self, path, records, replace, origin=None, anyway=False):
         """Write-Replace or Write-Partial-Update: applied whole or not at all.
@@ -278,9 +254,7 @@ class Model:
         table = instance.TABLE
         level = len(path)
         if level > 2:
-            row = find(table, path[2])
-            if row is None:
-                raise Error(_NOT_FOUND)
+            row = self.row(path)
             if row[1] & _E or not (row[1] & _W or anyway):
                 raise Error(_METHOD_NOT_ALLOWED)
             if level == 4:
@@ -373,9 +347,7 @@ class Model:
         answer has been sent. Errors: 4.04, 4.05; a ValueError of the method: 4.00.
         """
         instance = self.instance(path[0], path[1])
-        row = find(instance.TABLE, path[2])
-        if row is None:
-            raise Error(_NOT_FOUND)
+        row = self.row(path)
         if not row[1] & _E:
             raise Error(_METHOD_NOT_ALLOWED)
         method = getattr(instance, row[3], None)

@@ -21,22 +21,18 @@ from coap.codec import uint_bytes
 _CONTENT_FORMAT = const(12)
 
 # Number and module of each, ascending.
-_NUMBERS = (0, 42, 60, 110, 112, 11542, 11543, 11544)
+NUMBERS = (0, 42, 60, 110, 112, 11542, 11543, 11544)
 _MODULES = ("text", "opaque", "cbor", "senml_json", "senml_cbor", "tlv", "oma_json", "lwm2m_cbor")
 
 
 def get(ct):
     """The module of a content format, or None, also where the firmware has it not. ct: CoAP
     content-format number."""
-    if ct in _NUMBERS:
+    if ct in NUMBERS:
         try:
-            module = __import__(_MODULES[_NUMBERS.index(ct)], globals(), None, ("decode",), 1)
+            module = __import__(_MODULES[NUMBERS.index(ct)], globals(), None, ("decode",), 1)
         except ImportError:
             return None
         module.OPTION = (_CONTENT_FORMAT, uint_bytes(ct))
         return module
 
-
-def supported():
-    """The content-format numbers that get() knows, ascending."""
-    return _NUMBERS

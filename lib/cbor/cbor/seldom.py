@@ -1,13 +1,21 @@
-# Numbers that are seldom met: big ones and fractions as they are read, half floats as they
-# are written.
+# What is seldom needed: big numbers and fractions as they are read, half floats as they are
+# written, items that are passed over.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8949 sections 3.3 and 3.4
 #
-# A firmware that leaves this out refuses the former, and Writer(half=True) is an ImportError.
+# Where it is left out, big numbers are refused, and Reader.skip(), Reader.raw() and
+# Writer(half=True) are ImportErrors.
+
+import cbor
 
 from .items import CBORDecodeError
 
+_NINT = const(1)
+_TEXT = const(3)
+_ARRAY = const(4)
+_MAP = const(5)
 _TAG = const(6)
+_SIMPLE = const(7)
 
 
 def number(r, tag):
@@ -75,3 +83,33 @@ def half(single):
         return None
     mant >>= 13
     return bytes((sign | exp << 2 | mant >> 8, mant & 0xFF))
+
+
+def skip(r, depth):
+    """What Reader.skip() does, depth arrays, maps and tags deep."""
+    first = r.peek()
+    major = first >> 5
+    if major <= _NINT:
+        r._head(major)
+    elif major <= _TEXT:
+        n = r._head(major, True)
+        if n is not None:
+            r._take(n)
+        else:
+            while not r._ended():
+                r._take(r._head(major))
+    elif major == _SIMPLE:
+        r._special()
+    else:
+        if depth >= cbor.MAX_DEPTH:
+            raise CBORDecodeError("deeper than MAX_DEPTH")
+        if major == _TAG:
+            r._head(_TAG)
+            skip(r, depth + 1)
+            return
+        n = r.array() if major == _ARRAY else r.map()
+        while r.more(n):
+            skip(r, depth + 1)
+            if major == _MAP:
+                skip(r, depth + 1)
+            n -= 1
