@@ -2,10 +2,10 @@
 # made of CBOR, observe; for a port with cryptolib and hashlib.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
-# A request for a format that is left out is answered 4.06 or 4.15, a Create, a Delete, a Discover or a
-# composite operation 4.05, an Execute with arguments 4.00, a request in blocks 4.02, and provisioning
-# refuses coaps:// and --bootstrap. Without blocks an answer, or the list of objects, goes in one message
-# of at most 1,024 bytes; a longer answer becomes a 5.00.
+# A request for a format that is left out is answered 4.06 or 4.15, a Create, a Delete, a Discover, a
+# Write-Attributes or a composite operation 4.05, an Execute with arguments 4.00, a request in blocks
+# 4.02, and provisioning refuses coaps:// and --bootstrap. Without blocks an answer, or the list of
+# objects, goes in one message of at most 1,024 bytes; a longer answer becomes a 5.00.
 # Leave out less where the product needs it: the list is all there is to it.
 
 import os
@@ -23,6 +23,7 @@ LEFT_OUT = (
     "flashstore/nvs.py",
     "hkdf/viper.py",
     "lwm2m/arguments.py",
+    "lwm2m/attributes.py",
     "lwm2m/bootstrap.py",
     "lwm2m/composite.py",
     "lwm2m/creating.py",

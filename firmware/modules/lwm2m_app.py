@@ -30,6 +30,7 @@ def forget(*names):
         "lwm2m.seldom",
         "lwm2m.writing",
         "lwm2m.arguments",
+        "lwm2m.attributes",
         "lwm2m.composite",
         "lwm2m.creating",
         "lwm2m.discover",

@@ -30,7 +30,7 @@ NARROW = {
     "oscore/context.py": {"oscore.derive"},
     "lwm2m/model.py": {"coap.codec", "lwm2m.late"},
     "lwm2m/registration.py": {"coap.codec"},
-    "lwm2m/reporting.py": {"coap.codec", "lwm2m.composite"},
+    "lwm2m/reporting.py": {"coap.codec", "lwm2m.attributes", "lwm2m.composite"},
 }
 # No core may sleep, open a socket or know a board.
 FORBIDDEN_IN_CORE = {"asyncio", "socket", "select", "machine", "network", "esp", "esp32"}

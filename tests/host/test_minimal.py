@@ -141,6 +141,7 @@ def test_operations_that_are_left_out(minimal):
             ("delete", server.delete("dev", "/3303/0")),
             ("execute with arguments", server.execute("dev", "/1/0/8", "0='a'")),
             ("execute", server.execute("dev", "/3/0/12")),
+            ("write attributes", server.write_attributes("dev", "/3303/0/5700", {"pmin": 1})),
             ("discover", server.discover("dev", "/3303")),
         ):
             codes[name] = (await operation).code
@@ -152,5 +153,6 @@ def test_operations_that_are_left_out(minimal):
         "delete": "4.05",
         "execute with arguments": "4.00",
         "execute": "2.04",
+        "write attributes": "4.05",
         "discover": "4.05",
     }

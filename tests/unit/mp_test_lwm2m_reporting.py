@@ -3,6 +3,7 @@
 
 from check import equal
 from lwm2m import Model
+from lwm2m.attributes import write
 from lwm2m.objects.server import Server
 from lwm2m.objects.temperature import Temperature
 from lwm2m.reporting import Reporting
@@ -67,7 +68,7 @@ def test_object_and_instance_level():
 def test_pmin_delays_and_the_latest_value_is_sent():
     r = Rig()
     r.observe()
-    r.reporting.write_attributes(VALUE, ["pmin=5"])
+    write(r.reporting, VALUE, ["pmin=5"])
     equal(r.at(1000, 21.0), 5000)
     equal(r.at(2000, 22.0), 5000)
     equal(r.at(5000), None)
@@ -78,7 +79,7 @@ def test_pmin_delays_and_the_latest_value_is_sent():
 def test_pmax_sends_without_a_change():
     r = Rig()
     r.observe()
-    r.reporting.write_attributes(VALUE, ["pmax=10"])
+    write(r.reporting, VALUE, ["pmax=10"])
     equal(r.at(0), 10000)
     equal(r.at(10000), 20000)
     equal(len(r.sent), 1)
@@ -88,7 +89,7 @@ def test_thresholds_and_step():
     r = Rig()
     r.sensor.measured(20.0)
     r.observe()
-    r.reporting.write_attributes(VALUE, ["gt=25", "lt=15", "st=4"])
+    write(r.reporting, VALUE, ["gt=25", "lt=15", "st=4"])
     for now, value in enumerate((21.0, 23.0, 24.0, 24.5, 26.0, 27.0, 24.9, 14.0, 15.5)):
         r.at(now * 1000, value)
     #   21 no, 23 no, 24 step, 24.5 no, 26 crosses gt, 27 no, 24.9 crosses gt, 14 crosses lt and step, 15.5 crosses lt
@@ -98,12 +99,27 @@ def test_thresholds_and_step():
 def test_levels_and_defaults_of_the_server():
     r = Rig(pmin=2, pmax=60)
     equal(r.reporting.effective(VALUE), {"pmin": 2, "pmax": 60})
-    r.reporting.write_attributes((3303,), ["pmin=3"])
-    r.reporting.write_attributes((3303, 0), ["pmax=9"])
-    r.reporting.write_attributes(VALUE, ["pmin=4"])
+    write(r.reporting, (3303,), ["pmin=3"])
+    write(r.reporting, (3303, 0), ["pmax=9"])
+    write(r.reporting, VALUE, ["pmin=4"])
     equal(r.reporting.effective(VALUE), {"pmin": 4, "pmax": 9})
-    r.reporting.write_attributes(VALUE, ["pmin"])
+    write(r.reporting, VALUE, ["pmin"])
     equal(r.reporting.effective(VALUE), {"pmin": 3, "pmax": 9})
+
+
+def test_values_compare_with_what_was_there_when_the_attributes_came():
+    r = Rig()
+    r.observe()
+    r.at(1000, 30.0)
+    for now in (2000, 20000):
+        r.at(now, 40.0 + now / 1000)
+        write(r.reporting, VALUE, ["st=5"])
+        del r.sent[:]
+        r.at(now + 1000, 43.0 + now / 1000)
+        equal(r.sent, [])
+        r.at(now + 2000, 46.0 + now / 1000)
+        equal(r.sent, [(now + 2000, 46.0 + now / 1000, False)])
+        write(r.reporting, VALUE, ["st"])
 
 
 def test_what_the_server_wrote_is_not_told_back():

@@ -5,6 +5,7 @@
 # A firmware that leaves this out answers it 4.05.
 
 from coap.codec import Message, Error
+from .attributes import attached
 from .model import find
 from .writing import queries_of, version_of
 
@@ -32,7 +33,7 @@ def serve(dispatcher, request, path, account):
     found = links(dispatcher.model, path, depth, account.version)
     for where, attributes in found:
         if account.reports:
-            attributes.extend(account.reports.attributes_of(where))
+            attributes.extend(attached(account.reports, where))
     msg = Message(_CONTENT)
     msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
     msg.payload = dispatcher.links_payload(found)

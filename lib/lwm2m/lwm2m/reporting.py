@@ -1,19 +1,15 @@
-# Observations of one server and the attributes that govern them.
+# Observations of one server, and when it is notified.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# OMA LwM2M Core 1.2.2 sections 7.3 (attributes) and 6.4 (Information Reporting)
+# OMA LwM2M Core 1.2.2 section 6.4 (Information Reporting)
+#
+# What a server writes to govern it, and what of that compares values, is in attributes.py.
 
 from coap.codec import Message, Error
 
-_BAD_REQUEST = const(0x80)
 _INTERNAL = const(0xA0)
 
-# Paths that may carry attributes, by the servers' Write-Attributes.
-MAX_ATTRIBUTES = 16
 # A confirmable notification at least this often (RFC 7641 section 4.5), in ms.
 _CON_EVERY_MS = const(86400000)
-
-_WHOLE = ("pmin", "pmax")
-_NUMERIC = ("gt", "lt", "st")
 
 
 class _Observation:
@@ -25,7 +21,7 @@ class _Observation:
         self.sent = now
         self.confirmed = now
         self.dirty = False
-        self.value = None  # numeric value as last sampled
+        self.value = None  # numeric value as last sampled, where attributes compare
         self.reported = None  # numeric value as last sent
 
 
@@ -41,52 +37,9 @@ class Reporting:
         self.server = server
         self.send = send
         self.observations = []
-        self.attributes = {}
+        self.attributes = {}  # {path: {name: value}}, written by attributes.py
         self.wake = None
         self.suspended = False
-
-    # --- attributes
-
-    def write_attributes(self, path, queries):
-        """Write-Attributes: queries like "pmin=5", "gt" (removes). Error 4.00 changes nothing."""
-        self.model.present(path)
-        new = dict(self.attributes.get(path, {}))
-        for query in queries:
-            name, _, text = query.partition("=")
-            if name not in _WHOLE and not (name in _NUMERIC and len(path) > 2):
-                raise Error(_BAD_REQUEST)
-            if not text:
-                new.pop(name, None)
-                continue
-            try:
-                value = int(text) if name in _WHOLE else _decimal(text)
-            except ValueError:
-                raise Error(_BAD_REQUEST)
-            if value < 0 and name not in ("gt", "lt"):
-                raise Error(_BAD_REQUEST)
-            new[name] = value
-        self._check(new)
-        if new:
-            if path not in self.attributes and len(self.attributes) >= MAX_ATTRIBUTES:
-                raise Error(_INTERNAL)
-            self.attributes[path] = new
-        else:
-            self.attributes.pop(path, None)
-        self.wake = 0
-
-    def _check(self, a):
-        pmax = a.get("pmax", 0)
-        if pmax and a.get("pmin", 0) > pmax:
-            raise Error(_BAD_REQUEST)
-        if "lt" in a and "gt" in a and a["lt"] + 2 * a.get("st", 0) >= a["gt"]:
-            raise Error(_BAD_REQUEST)
-        if a.get("st") == 0:
-            raise Error(_BAD_REQUEST)
-
-    def attributes_of(self, path):
-        """Attributes attached to that very path, for Discover: list of (name, value)."""
-        a = self.attributes.get(path)
-        return [(name, a[name]) for name in _WHOLE + _NUMERIC if name in a] if a else []
 
     def effective(self, path):
         """Attributes that govern a path: the lowest level wins, then the server's defaults."""
@@ -99,13 +52,14 @@ class Reporting:
             a.update(self.attributes.get(path[:level], {}))
         return a
 
-    # --- observations
-
     def observe(self, path, paths, accept, handle, now):
         """Begin to observe a path, or paths where it is a composite observation; handle is
         the endpoint's observation."""
         o = _Observation(path, paths, accept, handle, now)
-        o.value = o.reported = self._number(path)
+        if self.attributes:
+            from .attributes import sample
+
+            sample(self.model, o)
         self.observations.append(o)
         self.wake = 0
         return o
@@ -132,16 +86,6 @@ class Reporting:
         self.observations = []
         return handles
 
-    def _number(self, path):
-        if len(path) < 3:
-            return None
-        try:
-            nodes = self.model.read(path)
-        except Exception:  # of the application's too: the notification tells
-            return None
-        value = nodes[0][2] if len(nodes) == 1 else None
-        return value if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
     def touched(self, path, origin_is_ours):
         """A resource changed; what this server wrote itself is not told back to it."""
         if origin_is_ours:
@@ -155,20 +99,13 @@ class Reporting:
 
     def _sample(self, o):
         a = self.effective(o.path)
-        if not ("gt" in a or "lt" in a or "st" in a):
-            o.dirty = True
+        if "gt" in a or "lt" in a or "st" in a:
+            from .attributes import crossed
+
+            o.dirty = crossed(self.model, o, a)
         else:
-            value = self._number(o.path)
-            if value is None:
-                o.dirty = True
-            elif not o.dirty:
-                before = o.value if o.value is not None else value
-                for name in ("gt", "lt"):
-                    if name in a and (before > a[name]) != (value > a[name]):
-                        o.dirty = True
-                if "st" in a and (o.reported is None or abs(value - o.reported) >= a["st"]):
-                    o.dirty = True
-            o.value = value
+            o.dirty = True
+            o.value = None
         if o.dirty:
             self.wake = 0
 
@@ -229,11 +166,3 @@ def of(account):
     client = account.client
     account.reports = Reporting(client.model, account.server, notify)
     return account.reports
-
-
-def _decimal(text):
-    # Attribute numbers are plain decimals: no "inf", "nan", exponents or spaces.
-    for c in text:
-        if c not in "0123456789.+-":
-            raise ValueError(text)
-    return float(text)

@@ -20,7 +20,6 @@ _DELETE = const(4)
 _FETCH = const(5)
 _IPATCH = const(7)
 _CHANGED = const(0x44)
-_CONTENT = const(0x45)
 _BAD_REQUEST = const(0x80)
 _UNAUTHORIZED = const(0x81)
 _NOT_FOUND = const(0x84)
@@ -393,7 +392,7 @@ class Dispatcher:
             return response
         elif code == _PUT:
             if request.opt(_CONTENT_FORMAT) is None and not len(request.payload):
-                reporting(account).write_attributes(path, queries_of(request))
+                part("attributes").write(reporting(account), path, queries_of(request))
                 return Message(_CHANGED)
             return self._write(request, path, account, True)
         elif code == _DELETE or (code == _POST and len(path) == 1):
