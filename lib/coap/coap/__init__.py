@@ -2,22 +2,24 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
 # Each name, and the module that has it. A tuple stays in flash.
-_NAMES = (
-    ("Message", "message"),
-    ("Error", "message"),
-    ("FormatError", "message"),
-    ("SecurityError", "message"),
-    ("PlainError", "message"),
-    ("decode", "message"),
-    ("encode", "message"),
-    ("Params", "params"),
-    ("Endpoint", "endpoint"),
-    ("Observation", "observe"),
-    ("Incomplete", "block"),
-    ("UDP", "transport"),
-    ("Clock", "transport"),
-    ("DTLS", "dtls"),
-    ("Driver", "aio"),
+_NAMES = const(
+    (
+        ("Message", "message"),
+        ("Error", "message"),
+        ("FormatError", "message"),
+        ("SecurityError", "message"),
+        ("PlainError", "message"),
+        ("decode", "message"),
+        ("encode", "message"),
+        ("Params", "params"),
+        ("Endpoint", "endpoint"),
+        ("Observation", "observe"),
+        ("Incomplete", "block"),
+        ("UDP", "transport"),
+        ("Clock", "transport"),
+        ("DTLS", "dtls"),
+        ("Driver", "aio"),
+    )
 )
 
 

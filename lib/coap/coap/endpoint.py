@@ -48,13 +48,11 @@ class Responder:
     a body block by block (Endpoint.wants).
     """
 
-    # What most requests never need is here, not in the instance.
-    block1 = None
-    block2 = None
-    body = None
+    # What most requests never need is here, not in the instance. Where flags is not 0 there are
+    # block1, block2 and body too.
+    flags = 0
     offset = 0
     more = False
-    flags = 0
 
     def __init__(self, endpoint):
         self._endpoint = endpoint

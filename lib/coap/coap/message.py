@@ -2,8 +2,9 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 3 (format), 5.10 and 12 (numbers); RFC 7641, 7959, 7967, 8132, 8613, 9175.
 
-from coap.codec import Error, FormatError, Message, pack, parse, read, uint_bytes  # noqa: F401
+from coap.codec import Error, FormatError, Message, pack, parse, read  # noqa: F401
 from coap.errors import PlainError, SecurityError  # noqa: F401
+from coap.late import uint_bytes  # noqa: F401
 
 # Types. These are part of the interface, so they are not named with an underscore.
 CON = const(0)
@@ -85,7 +86,7 @@ def decode(data):
 
     Raises FormatError (RFC 7252 sections 3 and 4).
     """
-    msg = parse(data)
+    msg = parse(data, None)
     return _refuse(data) if msg is None else msg
 
 

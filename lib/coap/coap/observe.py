@@ -3,6 +3,7 @@
 # RFC 7641 section 4.
 
 from coap.codec import Message, pack
+from coap.late import add, remove
 
 _NON = const(1)
 _BAD_REQUEST = const(0x80)
@@ -72,8 +73,8 @@ class Observation:
         if msg.code < _BAD_REQUEST:
             self.seq = (self.seq + 1) & 0xFFFFFF
             if out.opt(_OBSERVE) is not None:
-                out.remove(_OBSERVE)
-            out.add(_OBSERVE, self.seq)
+                remove(out, _OBSERVE)
+            add(out, _OBSERVE, self.seq)
             payload = msg.payload
             if callable(payload) or len(payload) > 16 << endpoint.params.block_szx:
                 endpoint._shorten(out, self.peer, self.key, None, now)

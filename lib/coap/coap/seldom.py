@@ -69,6 +69,7 @@ def _special(endpoint, responder, flags, now):
         raise Error(_BAD_OPTION)
     endpoint.counters.requests += 1
     responder.flags = flags
+    responder.block1 = responder.block2 = responder.body = None
     if flags & _F_OBSERVE and request.uint(_OBSERVE) == 1:
         observation = _observation(endpoint, responder.peer, msg.token)
         if observation is not None:
@@ -130,24 +131,25 @@ def _finish(endpoint, responder, response, now):
             response.set(_OBSERVE, observation.seq)
         else:
             _drop_observation(endpoint, observation, "refused")
-    block2 = responder.block2
+    block1 = block2 = body = None
+    if responder.flags:
+        block1 = responder.block1
+        block2 = responder.block2
+        body = responder.body
     payload = response.payload
     if (
         block2 is not None
-        or responder.body is not None
+        or body is not None
         or callable(payload)
         or len(payload) > 16 << endpoint.params.block_szx
     ) and code < _BAD_REQUEST:
         try:
-            _shorten(
-                endpoint, response, responder.peer, responder.request, block2, now, responder.body
-            )
+            _shorten(endpoint, response, responder.peer, responder.request, block2, now, body)
         except Exception as e:
             if not isinstance(e, Error):
                 endpoint.error(e)
                 e = Error(_INTERNAL)
             response = e.response()
-    block1 = responder.block1
     if block1 is not None:
         szx = min(block1 & 7, endpoint.params.block_szx)
         num = (block1 >> 4) << (block1 & 7) >> szx

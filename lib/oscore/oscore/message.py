@@ -3,7 +3,7 @@
 # RFC 8613 section 4 (options by class), 5.3 (plain text), 6.1 (compressed COSE object)
 
 from aesccm import InvalidTag
-from coap.codec import Message, FormatError, put_body, read_body, uint_bytes
+from coap.codec import Message, FormatError, put_body, read_body
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -252,6 +252,8 @@ def _unite(inner, outer, piv):
             if outer.opt(_OBSERVE) is None:
                 options.pop(i)  # a proxy took it off: no longer an observation
             elif inner.code > 31:
+                from coap.late import uint_bytes
+
                 order = 0 if piv is None else int.from_bytes(piv, "big") + 1
                 options[i] = (number, uint_bytes(order & 0xFFFFFF))
         elif number in _ONLY_OUTSIDE:

@@ -16,7 +16,6 @@
 #     malformed, a value of another type, or a path outside base.
 #   decode_paths(payload): list of paths of 0 to 4 IDs (SenML only: composite operations)
 
-from coap.codec import uint_bytes
 
 _CONTENT_FORMAT = const(12)
 
@@ -33,6 +32,6 @@ def get(ct):
             module = __import__(_MODULES[NUMBERS.index(ct)], globals(), None, ("decode",), 1)
         except ImportError:
             return None
-        module.OPTION = (_CONTENT_FORMAT, uint_bytes(ct))
+        module.OPTION = (_CONTENT_FORMAT, ct.to_bytes((ct > 0) + (ct > 255), "big"))
         return module
 
