@@ -40,6 +40,7 @@ def forget(*names):
         "lwm2m.objects.security",
         "lwm2m.objects.server",
         "lwm2m.objects",
+        "oscore.answer",
         "oscore.derive",
         "oscore.limits",
         "oscore.refuse",

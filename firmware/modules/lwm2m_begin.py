@@ -194,6 +194,7 @@ _READ = (
     "cbor",
     "hkdf",
     "lwm2m.formats.value",
+    "oscore.answer",
     "oscore.derive",
     "oscore.limits",
     "oscore.refuse",
@@ -206,7 +207,7 @@ _READ = (
 
 
 def _forget(config, loaded):
-    names = _READ[:8] if "restart" in config["opts"] else _READ
+    names = _READ[:9] if "restart" in config["opts"] else _READ
     lwm2m_app.forget(*[name for name in names if name not in loaded])
 
 

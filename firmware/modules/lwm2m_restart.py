@@ -23,7 +23,6 @@ from binascii import hexlify
 
 from hkdf import hkdf
 from lwm2m_flash import open_record
-from oscore import Record
 
 B1 = "b1"
 STATIC = "b1-static"
@@ -69,6 +68,8 @@ def persist(iid, name, log):
         changes[name] = data
         store.commit(changes)
 
+    from oscore.record import Record
+
     return Record(read, write)
 
 
@@ -95,6 +96,10 @@ def check(config):
     for iid, policy in restart.items():
         if policy not in (B1, STATIC):
             raise ValueError("opts: restart policy %r is not known" % policy)
+        try:
+            import oscore.keep  # noqa: F401
+        except ImportError:
+            raise ValueError("this firmware has no restart policy but b2")
         if iid not in config["objects"].get(21, {}):
             raise ValueError("opts: restart policy of keys that are missing")
 
@@ -111,6 +116,8 @@ def prepare(iid, keys, policy):
     store = open_record(iid)
     name = _name(keys)
     if policy == STATIC:
+        from oscore.record import Record
+
         Record(None, lambda data: store.put(name, data)).commit(None, 0, None, False)
     elif name in store.names():
         store.delete(name)

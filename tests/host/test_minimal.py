@@ -80,6 +80,10 @@ def test_what_is_left_out_is_refused(minimal):
     for more, reason in (
         (["--server", "coaps://127.0.0.1", "--psk-identity", "x"], "this firmware has no DTLS"),
         (["--server", "coap://127.0.0.1", "--bootstrap"], "this firmware has no bootstrap"),
+        (
+            ["--server", "coap://127.0.0.1", "--restart", "b1"],
+            "this firmware has no restart policy but b2",
+        ),
     ):
         done = minimal.run("provision", "file:refused.img", *ACCOUNT, *more, input=secret)
         assert done.returncode == 1, (more, done.stdout, done.stderr)

@@ -25,6 +25,7 @@
 # 20. R1 and R3 never come again, whatever the port's generator does.
 
 import json
+import sys
 
 import coap.message as m
 from check import equal, raises
@@ -686,6 +687,51 @@ def test_trap_14_a_server_that_needs_the_kid_context_always():
     client = account(flash=flash, random=Rand(9))
     ready(client, server)
     equal(option(client.seal_request(get("a"))[0])[2], client.ctx.id_context)
+    assert same(exchange(client, server), content(b"ok"))
+
+
+def _left_out(*names):
+    """A firmware without these modules: what is imported from them is not there."""
+    for name in names:
+        sys.modules[name] = sys
+
+
+def test_without_keep_py_a_kid_context_is_learned_for_one_context():
+    _left_out("oscore.keep", "oscore.record")
+    flash = Flash()
+    client, server = account(flash=flash), account(SERVER, CLIENT)
+    ready(client, server)
+    for _ in range(2):
+        for _again in range(3):
+            outer, binding = client.seal_request(get("a"))
+            if option(outer)[2] is None:
+                raises(m.PlainError, client.open_response, m.Message(m.BAD_REQUEST), binding)
+                equal(client.recover(), False)
+                outer, binding = client.seal_request(get("a"))
+            equal(option(outer)[2], client.ctx.id_context)
+            client.open_response(serve(server, wire(outer))[1], binding)
+        equal((client.housekeep(), flash.writes), (False, 0))
+        # It still is no answer for a server that has lost the context.
+        outer, binding = client.seal_request(get("a"))
+        raises(m.PlainError, client.open_response, m.Message(m.UNAUTHORIZED), binding)
+        equal(client.recover(), True)
+        ready(client, server)
+        equal(option(client.seal_request(get("a"))[0])[2], None)
+    assert "b1" in str(raises(ValueError, account, policy="b1", flash=Flash()))
+    client.save()
+
+
+def test_without_answer_py_a_peer_that_begins_is_refused():
+    client, server = account(), account(SERVER, CLIENT)
+    ready(client, server)
+    before = client.ctx, client.ctx.window.highest
+    _left_out("oscore.answer")
+    peer = account(SERVER, CLIENT)
+    for _ in range(2):
+        outer, _ = peer.seal_request(peer.probe())
+        e = raises(m.SecurityError, client.open_request, wire(outer))
+        equal((e.code, e.ex, e.text, client._r2), (m.UNAUTHORIZED, None, "unknown", ()))
+    equal((client.ctx, client.ctx.window.highest), before)
     assert same(exchange(client, server), content(b"ok"))
 
 

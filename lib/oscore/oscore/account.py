@@ -73,8 +73,8 @@ class Account:
         come back: only "b2" stands that.
     counters: what happened, by name. Raises ValueError that names the argument.
 
-    What is not found among the methods here is a function of refuse.py or derive.py, that takes
-    the account first: rekey(), recover(), abandon(), probe(), challenge(), save(), wipe() and
+    What is not found among the methods here is a function of refuse.py, derive.py or answer.py, which
+    takes the account first: rekey(), recover(), abandon(), probe(), challenge(), save(), wipe() and
     more.
     """
 
@@ -88,6 +88,9 @@ class Account:
 
         if not hasattr(apart, name):
             import oscore.derive as apart
+
+            if not hasattr(apart, name):
+                import oscore.answer as apart
         method = getattr(apart, name)
         return lambda *args: method(self, *args)
 
@@ -210,7 +213,7 @@ class Account:
             self.promote(ctx)
         elif ctx is self._first:
             self.answered_in_first(inner)
-        elif self._trying and binding.kid_context is not None and ctx is self.ctx:
+        elif self._trying is True and binding.kid_context is not None and ctx is self.ctx:
             self.learned()
         return inner
 

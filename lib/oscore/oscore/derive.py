@@ -142,7 +142,13 @@ def make(account, *args, random=None, persist=None, policy="b2", **kw):
     account._ask = False
     account._keep = account.ctx = None  # the context in use
     if persist is not None:
-        keep = keeper(account, policy == "b1")
+        try:
+            keep = keeper(account, policy == "b1")
+        except ImportError:
+            # A firmware without keep.py: "b2" alone, and nothing is kept of that.
+            if policy == "b1":
+                raise ValueError("policy: no b1 in this firmware")
+            return
         account.ctx = keep.start(params)
         if keep.b1 or keep.show or keep.old != (None, 0):
             account._keep = keep
@@ -249,7 +255,11 @@ def learned(account):
     account._trying = False
     keep = account._keep
     if keep is None:
-        keep = account._keep = keeper(account)
+        try:
+            keep = account._keep = keeper(account)
+        except ImportError:
+            account._trying = 1  # so for the rest of this context
+            return
         if account._params[8] is not None:
             keep.start(account._params)
     keep.learned()
@@ -306,11 +316,6 @@ def probe(account):
     """A harmless request, for request 1."""
     msg = Message(_GET).add(_URI_PATH, "rederivation")
     return msg.add(_URI_PATH, "blackhole")
-
-
-def challenge(account):
-    """Ask for Echo (RFC 9175 section 2) at the next request of the peer."""
-    account._ask = True
 
 
 def save(account):
