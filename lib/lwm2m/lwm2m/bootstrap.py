@@ -371,6 +371,15 @@ def leave(client):
     client.kick()
 
 
+def left(client, now):
+    """All accounts have left after leave(): when to go on."""
+    for account in client.accounts:
+        client.disconnect(account)
+    client._leaving = None
+    begin(client)
+    return now
+
+
 def bootstrapped(client):
     """A bootstrap has finished: every account begins anew, with fresh keys."""
     for session in client.sessions + client.accounts:

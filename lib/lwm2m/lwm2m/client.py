@@ -143,7 +143,7 @@ class Client:
     now(): milliseconds since the start, never wrapping.
 
     What is not needed while all is well stands in seldom.py: __init__'s body, add, load,
-    dump, restore, commit, check, connect, disconnect, bootstrap, network_up, status, stop.
+    dump, check, connect, disconnect, bootstrap, network_up, status, stop.
 
         client = Client("urn:dev:ops:1", secure=secure)
         client.add(Device(manufacturer="Acme"))

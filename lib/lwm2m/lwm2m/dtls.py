@@ -9,6 +9,8 @@ def check(security):
     """ValueError says why DTLS as an instance of /0 wants it is not to be had here."""
     from coap.dtls import context
 
+    if security.mode or not security.uri.startswith("coaps:"):
+        raise ValueError("coaps:// goes with security mode 0 (PSK), coap:// with 3 (NoSec)")
     context(security.identity, security.secret_key)
 
 

@@ -77,10 +77,7 @@ def way(security, host, port):
 
 def check_dtls(security):
     """ValueError says why DTLS as an instance of /0 wants it is not to be had here."""
-    secure = security.uri.startswith("coaps:")
-    if secure != (security.mode == _PSK):
-        raise ValueError("coaps:// goes with security mode 0 (PSK), coap:// with 3 (NoSec)")
-    if secure:
+    if security.mode == _PSK or security.uri.startswith("coaps:"):
         try:
             from .dtls import check
         except ImportError:
@@ -354,13 +351,9 @@ class Client:
         if left < 0:
             if registered:
                 return until
-            from .bootstrap import begin
+            from .bootstrap import left
 
-            for account in self.accounts:
-                self.disconnect(account)
-            self._leaving = None
-            begin(self)
-            return now
+            return left(self, now)
         if now >= left or not registered:
             return None
         return left if until is None or left < until else until
