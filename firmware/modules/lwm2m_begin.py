@@ -189,6 +189,7 @@ def make_client(reboot, store=None, counters=None, **kw):
 # What is let go of again once it is read, but for what was loaded before. The last ones not where
 # contexts outlive a restart: a store is in use.
 _READ = (
+    "cbor.errors",
     "cbor.items",
     "cbor.reader",
     "cbor",

@@ -160,3 +160,24 @@ def test_operations_that_are_left_out(minimal):
         "write attributes": "4.05",
         "discover": "4.05",
     }
+
+
+CBOR = """
+import sys
+sys.path.insert(0, %r)
+import cbor
+for data in (b"\\xc1\\x00", b"\\xf7", b"\\xe0", b"\\xf8\\x20", b"\\xc2\\x41\\x01", b"\\xc4\\x82\\x00\\x01"):
+    try:
+        raise SystemExit(repr(cbor.loads(data)))
+    except cbor.CBORDecodeError:
+        pass
+try:
+    cbor.dumps({1: object()})
+except cbor.CBOREncodeError:
+    print(cbor.loads(cbor.dumps({1: [2.5, None, True, b"x", "y", {}]})))
+"""
+
+
+def test_items_that_are_left_out(minimal, micropython):
+    done = micropython.run(CBOR % str(minimal.folder / "lib" / "cbor"))
+    assert done.stdout == "{1: [2.5, None, True, b'x', 'y', {}]}\n", done.stdout + done.stderr

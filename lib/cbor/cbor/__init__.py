@@ -10,8 +10,8 @@ MAX_ITEMS = 1024  # items of one Reader, each element, key, value, tag and piece
 
 # A name brings its module when it is used: who only writes needs no Reader.
 def __getattr__(name):
-    module = name.lower()
-    if module not in ("reader", "writer"):
+    module = "errors" if name.endswith("Error") else name.lower()
+    if module not in ("errors", "reader", "writer"):
         module = "items"
     value = __import__(module, globals(), None, (name,), 1)
     if name != module:

@@ -1,14 +1,8 @@
-# CBOR items that have no object of Python's, and what is raised for those that are none.
+# CBOR items that have no object of Python's.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8949 sections 3.3 and 3.4
-
-
-class CBORDecodeError(ValueError):
-    """The input is not well-formed, not of the type asked for, or beyond a bound."""
-
-
-class CBOREncodeError(ValueError):
-    """The object has no encoding, or is nested deeper than MAX_DEPTH."""
+#
+# Where this is left out, reading one as an object is an error.
 
 
 class CBORTag:

@@ -4,7 +4,12 @@
 
 import cbor
 
-from .items import CBOREncodeError, CBORSimpleValue, CBORTag
+from .errors import CBOREncodeError
+
+try:
+    from .items import CBORSimpleValue, CBORTag
+except ImportError:
+    CBORSimpleValue = CBORTag = ()
 
 
 def write(w, obj, depth):

@@ -6,7 +6,16 @@ import struct
 
 import cbor
 
-from .items import CBORDecodeError, CBORSimpleValue, CBORTag
+from .errors import CBORDecodeError
+
+try:
+    from .items import CBORSimpleValue, CBORTag
+except ImportError:
+
+    def CBORTag(*args):
+        raise CBORDecodeError("no object for it")
+
+    CBORSimpleValue = CBORTag
 
 _UINT = const(0)
 _NINT = const(1)

@@ -8,7 +8,7 @@
 
 import cbor
 
-from .items import CBORDecodeError
+from .errors import CBORDecodeError
 
 _NINT = const(1)
 _TEXT = const(3)

@@ -3,7 +3,6 @@
 # RFC 8949; RFC 8428 section 6; OMA LwM2M Core 1.2.2, sections 7.4.5 and 7.4.6
 
 from cbor import CBORDecodeError, Reader
-from . import senml
 from . import value as v
 
 _VLO = const(100)
@@ -31,24 +30,24 @@ def decode(base, payload, typeof):
         value = read(r)
         r.finish()
     except CBORDecodeError:
-        raise v.bad("CBOR")
+        raise v.bad()
     return [(base, v.coerce(typ, value))]
 
 
 def decode_senml(base, payload, typeof):
     """See formats/__init__.py."""
     try:
-        return senml.decode(base, _records(payload), typeof)
+        return v.decode_records(base, _records(payload), typeof)
     except CBORDecodeError:
-        raise v.bad("CBOR")
+        raise v.bad()
 
 
 def decode_paths(payload):
     """The paths that a Read- or Observe-Composite asks for."""
     try:
-        return senml.decode_paths(_records(payload))
+        return v.paths_of(_records(payload))
     except CBORDecodeError:
-        raise v.bad("CBOR")
+        raise v.bad()
 
 
 def _records(payload):
@@ -67,11 +66,11 @@ def _records(payload):
             else:
                 label = r.text()
                 if label.endswith("_"):  # must be understood (RFC 8428 section 4.4)
-                    raise v.bad("SenML label")
+                    raise v.bad()
                 if label == "vlo":
                     label = _VLO
             if label in record:
-                raise v.bad("SenML label twice")
+                raise v.bad()
             record[label] = read(r)
         yield record
     r.finish()

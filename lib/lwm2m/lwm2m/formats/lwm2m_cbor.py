@@ -52,7 +52,7 @@ def decode(base, payload, typeof):
         _walk(r, out, (), base, typeof)
         r.finish()
     except CBORDecodeError:
-        raise v.bad("CBOR")
+        raise v.bad()
     return out
 
 
@@ -68,11 +68,11 @@ def _walk(r, out, at, base, typeof):
         path = at + _key(r)
         both = min(len(path), len(base))
         if len(path) > 4 or path[:both] != base[:both]:
-            raise v.bad("path")
+            raise v.bad()
         if r.major() == _MAP and len(path) < 4:
             _walk(r, out, path, base, typeof)
         elif len(path) < max(3, len(base)):
-            raise v.bad("path")
+            raise v.bad()
         else:
             _add(out, path, v.coerce(typeof(path[0], path[2]), read(r)))
         n -= 1
@@ -91,13 +91,13 @@ def _key(r):
             n -= 1
             path += (r.uint(),)
             if len(path) > 4:
-                raise v.bad("path")
+                raise v.bad()
     if not path or max(path) > _MAX_ID:
-        raise v.bad("path")
+        raise v.bad()
     return path
 
 
 def _add(out, path, value):
     if len(out) == v.MAX_VALUES:
-        raise v.bad("too many values")
+        raise v.bad()
     out.append((path, value))

@@ -2,7 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M 1.0.2, section 6.4.4
 
-from . import senml
 from . import senml_json
 from . import texts as v
 
@@ -54,7 +53,7 @@ def decode(base, payload, typeof):
     reader.expect(-1)
     records = top.get(_E)
     if type(records) is not list:
-        raise v.bad("JSON")
+        raise v.bad()
     for record in records:
         record[_BN] = top.get(_BN, "")
 
@@ -63,10 +62,10 @@ def decode(base, payload, typeof):
         typ = typeof(oid, rid)
         return None if typ == _OPAQUE else typ
 
-    out = senml.decode(base, records, lenient)
+    out = v.decode_records(base, records, lenient)
     for i, (path, value) in enumerate(out):
         if typeof(path[0], path[2]) == _OPAQUE:
             if type(value) is not str:
-                raise v.bad("type")
+                raise v.bad()
             out[i] = (path, v.unbase64(value))
     return out

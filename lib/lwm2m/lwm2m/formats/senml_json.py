@@ -3,7 +3,6 @@
 # RFC 8259 (JSON), RFC 8428 section 5 (SenML); OMA LwM2M Core 1.2.2, section 7.4.4
 
 import json
-from . import senml
 from . import texts as v
 
 CT = 110
@@ -64,12 +63,12 @@ def text(typ, value):
 
 def decode(base, payload, typeof):
     """See formats/__init__.py."""
-    return senml.decode(base, Reader(payload).records(), typeof)
+    return v.decode_records(base, Reader(payload).records(), typeof)
 
 
 def decode_paths(payload):
     """The paths that a Read- or Observe-Composite asks for."""
-    return senml.decode_paths(Reader(payload).records())
+    return v.paths_of(Reader(payload).records())
 
 
 class Reader:
@@ -113,7 +112,7 @@ class Reader:
     def expect(self, c):
         """Step over the byte c. Raises Error(BAD_REQUEST) where it is another one."""
         if self.token() != c:
-            raise v.bad("JSON")
+            raise v.bad()
 
     def members(self, close):
         """Iterate over the first bytes of what stands between commas, up to the byte close."""
@@ -127,10 +126,10 @@ class Reader:
                     continue
             elif c == close:
                 return
-            raise v.bad("JSON")
+            raise v.bad()
 
     def records(self):
-        """Iterate over the whole payload, as senml.decode() wants it."""
+        """Iterate over the whole payload, as value.decode_records() wants it."""
         self.expect(91)  # [
         for c in self.members(93):
             yield self.record(c)
@@ -139,20 +138,20 @@ class Reader:
     def record(self, c):
         """One object as a dict by label; c is its first byte."""
         if c != 123:  # {
-            raise v.bad("JSON")
+            raise v.bad()
         record = {}
         for c in self.members(125):
             if c != 34:
-                raise v.bad("JSON")
+                raise v.bad()
             key = self.string()
             self.expect(58)  # :
             value = self.value(self.token())
             if key.endswith("_"):  # must be understood (RFC 8428 section 4.4)
-                raise v.bad("SenML label")
+                raise v.bad()
             for name, label in self.LABELS:
                 if name == key:
                     if label in record:
-                        raise v.bad("SenML label twice")
+                        raise v.bad()
                     if label == _VD and type(value) is str:
                         value = v.unbase64(value)
                     record[label] = value
@@ -187,7 +186,7 @@ class Reader:
                 if c == 34:
                     break
                 if c < 32:
-                    raise v.bad("JSON string")
+                    raise v.bad()
                 if c == 92:  # \
                     out += bytes(data[start : pos - 1])
                     c = b'"\\/bfnrt'.find(bytes((data[pos],)))
@@ -199,16 +198,16 @@ class Reader:
                         pos += 4
                         if c >> 10 == 54:  # the first half of a pair
                             if data[pos] != 92:
-                                raise v.bad("JSON string")
+                                raise v.bad()
                             low = self.unit(pos + 1)
                             if low >> 10 != 55:
-                                raise v.bad("JSON string")
+                                raise v.bad()
                             c = 0x10000 + ((c & 0x3FF) << 10 | low & 0x3FF)
                             pos += 6
                         out += chr(c).encode()
                     start = pos
         except (IndexError, ValueError):
-            raise v.bad("JSON string")
+            raise v.bad()
         self.pos = pos
         return v.text(out + bytes(data[start : pos - 1]))
 
@@ -216,8 +215,8 @@ class Reader:
         """The UTF-16 unit of an escape whose "u" is at pos."""
         s = bytes(self.data[pos : pos + 5])
         if len(s) < 5 or s[0] != 117:
-            raise v.bad("JSON string")
+            raise v.bad()
         for c in s[1:]:
             if c not in b"0123456789abcdefABCDEF":
-                raise v.bad("JSON string")
+                raise v.bad()
         return int(str(s[1:], "utf-8"), 16)

@@ -38,17 +38,17 @@ def decode(base, payload, typeof):
     value = v.text(payload)
     if typ in (_INTEGER, _UNSIGNED, _FLOAT, _TIME):
         if v.scan(payload, 0, False) != len(payload):
-            raise v.bad("number")
+            raise v.bad()
         if typ == _FLOAT:
             value = (value,)
         else:
             try:
                 value = int(value)
             except ValueError:
-                raise v.bad("type")
+                raise v.bad()
     elif typ == _BOOLEAN:
         if value not in ("0", "1"):
-            raise v.bad("type")
+            raise v.bad()
         value = value == "1"
     elif typ == _OPAQUE:
         value = v.unbase64(value)

@@ -4,7 +4,7 @@
 
 from binascii import a2b_base64, b2a_base64
 from coap.codec import Error
-from .value import bad, coerce, resource  # noqa: F401  theirs as well
+from .value import bad, coerce, decode_records, paths_of, resource  # noqa: F401  theirs as well
 
 _NOT_ACCEPTABLE = const(0x86)
 
@@ -37,7 +37,7 @@ def text(data):
     try:
         return str(data, "utf-8")
     except UnicodeError:
-        raise bad("utf-8")
+        raise bad()
 
 
 def _digits(data, pos):
@@ -74,7 +74,7 @@ def scan(data, pos, strict=True):
         pos = _digits(data, a)
         ok = ok and pos > a
     if not ok or pos - start > MAX_NUMBER:
-        raise bad("number")
+        raise bad()
     return pos
 
 
@@ -93,7 +93,7 @@ def integral(number):
             return number
     elif 0 <= exp < 20:
         return number * 10**exp
-    raise bad("type")
+    raise bad()
 
 
 def decimal(value):
@@ -150,7 +150,7 @@ def unbase64(value):
         # MicroPython's decoder steps over what is not in the alphabet.
         if len(data) == len(s) * 3 // 4:
             return data
-    raise bad("base64")
+    raise bad()
 
 
 def single(base, nodes):

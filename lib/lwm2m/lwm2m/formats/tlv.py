@@ -101,7 +101,7 @@ def decode(base, payload, typeof):
     """See formats/__init__.py. The instance ID is None where resources are directly in an
     object: Create without an instance ID."""
     if not base:
-        raise v.bad("path")
+        raise v.bad()
     out = []
     _walk(out, base, None, memoryview(payload), typeof)
     return out
@@ -120,29 +120,29 @@ def _walk(out, base, inside, data, typeof):
         head = pos + (3 if b & 0x20 else 2)
         n = b >> 3 & 3
         if head + n > size:
-            raise v.bad("TLV header")
+            raise v.bad()
         ident = int.from_bytes(data[pos + 1 : head], "big")
         pos = head + n
         n = int.from_bytes(data[head:pos], "big") if n else b & 7
         body = data[pos : pos + n]
         pos += n
         if pos > size:
-            raise v.bad("TLV length")
+            raise v.bad()
         level = _LEVEL[kind]
         path = base[:level] if inside is None else inside
         if inside is None and level == 2 and depth == 1:
             path += (None,)
         if len(path) != level:
-            raise v.bad("TLV kind")
+            raise v.bad()
         path += (ident,)
         both = min(depth, level + 1)
         if path[:both] != base[:both]:
-            raise v.bad("path")
+            raise v.bad()
         if n and (kind == _INSTANCE or kind == _MULTIPLE):
             _walk(out, base, path, body, typeof)
             continue
         if level + 1 < depth or len(out) == v.MAX_VALUES:
-            raise v.bad("path")
+            raise v.bad()
         if kind == _INSTANCE:
             value = None
         elif kind == _MULTIPLE:
@@ -162,10 +162,10 @@ def _value(typ, data):
         return unpack(">HH", data)
     elif typ == _FLOAT:
         if n != 4 and n != 8:
-            raise v.bad("TLV float")
+            raise v.bad()
         return unpack(">f" if n == 4 else ">d", data)[0]
     elif not 1 <= n <= 8:
-        raise v.bad("TLV integer")
+        raise v.bad()
     else:
         value = int.from_bytes(data, "big")
         if data[0] & 0x80:

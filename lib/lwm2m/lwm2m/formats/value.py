@@ -1,6 +1,6 @@
-# What the content formats share: types of values, paths.
+# What the content formats share: types of values, paths, and the records of SenML.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# OMA LwM2M Core 1.2.2, appendix C (data types)
+# OMA LwM2M Core 1.2.2, sections 7.4.4 and 7.4.5, and appendix C (data types); RFC 8428 (SenML)
 
 from coap.codec import Error
 
@@ -17,15 +17,27 @@ _OPAQUE = const(5)
 _TIME = const(6)
 _OBJLNK = const(7)
 
+# Labels by their CBOR numbers (RFC 8428 section 6). "vlo" is LwM2M's own and has none.
+_BN = const(-2)
+_BV = const(-5)
+_BS = const(-6)
+_N = const(0)
+_V = const(2)
+_VS = const(3)
+_VB = const(4)
+_S = const(5)
+_VD = const(8)
+_VLO = const(100)
+
 _MAX_ID = const(65535)
 
 # Bound: values in one payload.
 MAX_VALUES = 128
 
 
-def bad(text):
-    """The Error that a malformed payload becomes. text: for the log."""
-    return Error(_BAD_REQUEST, text)
+def bad():
+    """The Error that a malformed payload becomes."""
+    return Error(_BAD_REQUEST)
 
 
 def coerce(typ, value):
@@ -42,7 +54,7 @@ def coerce(typ, value):
         if kind is tuple:
             value = float(value[0])
             if value - value != 0:  # infinite: beyond what this port's floats hold
-                raise bad("range")
+                raise bad()
             return value
         if kind is int:
             return float(value)
@@ -58,7 +70,7 @@ def coerce(typ, value):
             low = 0 if typ == _UNSIGNED else -(1 << 63)
             if low <= value < low + (1 << 64):
                 return value
-            raise bad("range")
+            raise bad()
     elif typ == _BOOLEAN:
         if kind is bool:
             return value
@@ -69,7 +81,7 @@ def coerce(typ, value):
         if typ == _OBJLNK:
             return objlnk(value)
         return _checked(value)
-    raise bad("type")
+    raise bad()
 
 
 def _checked(text):
@@ -78,7 +90,7 @@ def _checked(text):
         for c in text:
             n = ord(c)
             if n >> 11 == 27 or n > 0x10FFFF or c != chr(n):
-                raise bad("utf-8")
+                raise bad()
     return text
 
 
@@ -94,7 +106,7 @@ def number(value):
         value = int(value)
         if value <= _MAX_ID:
             return value
-    raise bad("ID")
+    raise bad()
 
 
 def path(value):
@@ -103,7 +115,7 @@ def path(value):
         return ()
     parts = value.split("/")
     if parts[0] or not 2 <= len(parts) <= 5:
-        raise bad("path")
+        raise bad()
     return tuple([number(s) for s in parts[1:]])
 
 
@@ -113,5 +125,59 @@ def resource(base, typeof):
     Raises Error(BAD_REQUEST) where base is not one resource or resource instance.
     """
     if len(base) < 3:
-        raise bad("not a single value")
+        raise bad()
     return typeof(base[0], base[2])
+
+
+def _names(records):
+    # (record, path). A base name holds until the next one, and counts wherever in its
+    # record it stands: Leshan writes it last.
+    bn = ""
+    n = 0
+    for record in records:
+        n += 1
+        if n > MAX_VALUES:
+            raise bad()
+        bn = record.get(_BN, bn)
+        name = record.get(_N, "")
+        if type(bn) is not str or type(name) is not str:
+            raise bad()
+        yield record, path(bn + name)
+
+
+def decode_records(base, records, typeof):
+    """List of (path, value). records: dicts of labels (numbers as in SenML CBOR, 100 for
+    "vlo") to values as value.coerce() takes them. Times and units are left alone."""
+    out = []
+    for record, path in _names(records):
+        if len(path) < 3 or path[: len(base)] != base:
+            raise bad()
+        typ = typeof(path[0], path[2])
+        label = None
+        for key in record:
+            if key in (_V, _VS, _VB, _VD, _VLO):
+                if label is not None:
+                    raise bad()
+                label = key
+            elif key in (_BV, _BS, _S):
+                # Something to add up: not in LwM2M, and not to be overlooked.
+                raise bad()
+        value = record.get(label)
+        kind = type(value)
+        if label == _V:
+            ok = kind in (int, float, tuple)
+        elif label == _VB:
+            ok = kind is bool
+        elif label == _VD:
+            ok = kind is bytes
+        else:
+            ok = kind is str and (label == _VS or typ in (None, _OBJLNK))
+        if not ok:
+            raise bad()
+        out.append((path, coerce(typ, value)))
+    return out
+
+
+def paths_of(records):
+    """List of the paths that records name, whatever their values."""
+    return [path for _, path in _names(records)]
