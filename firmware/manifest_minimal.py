@@ -31,6 +31,7 @@ LEFT_OUT = (
     "lwm2m/creating.py",
     "lwm2m/discover.py",
     "lwm2m/dtls.py",
+    "lwm2m/formats/link.py",
     "lwm2m/formats/oma_json.py",
     "lwm2m/formats/opaque.py",
     "lwm2m/formats/senml_json.py",

@@ -2,17 +2,19 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
 from check import SINGLE, equal, raises
+from coap.message import Error, INTERNAL
 from lwm2m.formats import link, texts
+from lwm2m.server import Dispatcher
 
 
 def links(*entries):
-    buf = bytearray(200)
-    n = link.encode_links(entries, buf)
-    equal(link.encode_links(entries, bytearray(n)), n)
+    entries = [(path, link.attributes(pairs)) for path, pairs in entries]
+    payload = Dispatcher(None, 200).links_payload(entries)
+    n = len(payload)
+    equal(Dispatcher(None, n).links_payload(entries), payload)
     if n:
-        raises(ValueError, link.encode_links, entries, bytearray(n - 1))
-        raises(ValueError, link.encode_links, entries, memoryview(buf)[: n - 1])
-    return str(buf[:n], "utf-8")
+        equal(raises(Error, Dispatcher(None, n - 1).links_payload, entries).code, INTERNAL)
+    return payload.decode()
 
 
 def test_register():
@@ -30,11 +32,6 @@ def test_register():
 
 def test_several_formats_are_quoted():
     equal(links(((), [("ct", (60, 112))])), '</>;ct="60 112"')
-
-
-def test_version_only_on_objects():
-    equal(links(((3, 0), [("ver", "1.1"), ("pmin", 5)]), ((3, 0, 1), [("ver", "1.1")])),
-          "</3/0>;pmin=5,</3/0/1>")
 
 
 def test_discover():

@@ -56,7 +56,7 @@ class Account(Registration):
         return self.client.endpoint
 
     def links(self):
-        links = [((), [("rt", "oma.lwm2m"), ("ct", DEFAULT_FORMAT)])]
+        links = [((), ';rt="oma.lwm2m";ct=%d' % DEFAULT_FORMAT)]
         links += self.client.model.links(hidden=HIDDEN, lwm2m=self.version)
         return self.client.dispatcher.links_payload(links)
 

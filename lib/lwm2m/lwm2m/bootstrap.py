@@ -310,16 +310,16 @@ class BootstrapAccount(Account, Bootstrap):
                     ssids[tuple(security.oscore)] = security.ssid
         for server in model.instances(1):
             ssids[1, server.iid] = server.ssid
-        links = [((), [("lwm2m", self.version)])]
+        links = [((), ";lwm2m=" + self.version)]
         for oid in path or sorted(model.objects):
             model.object(oid)
             version = getattr(model.classes[oid], "VERSION", None)
             instances = model.instances(oid)
             if version or not instances:
-                links.append(((oid,), [("ver", version)] if version else []))
+                links.append(((oid,), ";ver=" + version if version else ""))
             for instance in instances:
                 ssid = ssids.get((oid, instance.iid))
-                links.append(((oid, instance.iid), [] if ssid is None else [("ssid", ssid)]))
+                links.append(((oid, instance.iid), "" if ssid is None else ";ssid=%d" % ssid))
         msg = Message(_CONTENT)
         msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
         msg.payload = self.client.dispatcher.links_payload(links)

@@ -6,6 +6,7 @@
 
 from coap.codec import Message, Error
 from .attributes import attached
+from .formats.link import attributes
 from .model import find
 from .writing import queries_of, version_of
 
@@ -31,9 +32,8 @@ def serve(dispatcher, request, path, account):
                 raise Error(_BAD_REQUEST)
             depth = int(query[6:])
     found = links(dispatcher.model, path, depth, account.version)
-    for where, attributes in found:
-        if account.reports:
-            attributes.extend(attached(account.reports, where))
+    if account.reports:
+        found = [(p, text + attributes(attached(account.reports, p))) for p, text in found]
     msg = Message(_CONTENT)
     msg.add(_CONTENT_FORMAT, _LINK_FORMAT)
     msg.payload = dispatcher.links_payload(found)
@@ -41,14 +41,13 @@ def serve(dispatcher, request, path, account):
 
 
 def links(model, path, depth=None, lwm2m="1.2"):
-    """Paths and link attributes from path on, depth levels down: a list of (path, list of
-    (name, value)), in order. lwm2m: the version that the server speaks. Error 4.04 where there is
-    no such path."""
+    """Paths and link attributes from path on, depth levels down: a list of (path, text), in
+    order. lwm2m: the version that the server speaks. Error 4.04 where there is no such path."""
     model.present(path)
     if depth is None:
         depth = 2 if len(path) == 1 else 1
     if len(path) == 4:
-        return [(path, [])]
+        return [(path, "")]
     if len(path) > 1:
         out = []
         instance = model.instance(path[0], path[1])
@@ -65,7 +64,7 @@ def links(model, path, depth=None, lwm2m="1.2"):
 
 
 def _instance(model, out, instance, depth):
-    out.append(((instance.OID, instance.iid), []))
+    out.append(((instance.OID, instance.iid), ""))
     if depth > 0:
         for row in instance.TABLE:
             _resource(model, out, instance, row, depth - 1)
@@ -75,15 +74,15 @@ def _resource(model, out, instance, row, depth):
     path = (instance.OID, instance.iid, row[0])
     if row[1] & _E:
         if callable(getattr(instance, row[3], None)):
-            out.append((path, []))
+            out.append((path, ""))
         return
     value = model.value(instance, row)
     if value is None:
         return
     if not row[1] & _MULTI:
-        out.append((path, []))
+        out.append((path, ""))
         return
-    out.append((path, [("dim", len(value))]))
+    out.append((path, ";dim=%d" % len(value)))
     if depth > 0:
         for riid in sorted(value):
-            out.append((path + (riid,), []))
+            out.append((path + (riid,), ""))

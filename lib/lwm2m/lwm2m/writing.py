@@ -63,11 +63,11 @@ def reporting(account):
 
 
 def version_of(cls, lwm2m):
-    """The link attributes that say an object's version to a server that speaks lwm2m."""
+    """The link attribute that says an object's version to a server that speaks lwm2m."""
     version = getattr(cls, "VERSION", None)
     if lwm2m == "1.1":
         version = getattr(cls, "VERSION_1_1", version)
-    return [("ver", version)] if version else []
+    return ";ver=" + version if version else ""
 
 
 def queries_of(msg):
@@ -358,9 +358,9 @@ class Model:
             raise Error(_BAD_REQUEST)
 
     def links(self, hidden=(), lwm2m="1.2"):
-        """What is told to a server when it is registered with: a list of (path, link attributes)
-        of all objects and instances, in order. hidden: object IDs left out. lwm2m: the version
-        that the server speaks."""
+        """What is told to a server when it is registered with: a list of (path, text of link
+        attributes) of all objects and instances, in order. hidden: object IDs left out. lwm2m:
+        the version that the server speaks."""
         out = []
         for oid in sorted(self.objects):
             if oid not in hidden:
@@ -368,7 +368,7 @@ class Model:
                 if version or not self.objects[oid]:
                     out.append(((oid,), version))
                 for iid in sorted(self.objects[oid]):
-                    out.append(((oid, iid), []))
+                    out.append(((oid, iid), ""))
         return out
 
 
@@ -410,11 +410,13 @@ class Dispatcher:
                 reporting(account).observed(account, path, paths, accept, handle, now)
 
     def links_payload(self, links):
-        """Link-format text of a list of (path, attributes). Error 5.00 when it does not fit."""
-        from .formats.link import encode_links
-
-        buf, n = self.fit(lambda path, links, buf: encode_links(links, buf), (), links)
-        return bytes(buf[:n])
+        """Link format (RFC 6690) of a list of (path, text of attributes). Error 5.00 when it is
+        longer than max_payload."""
+        links = ["<%s>%s" % ("".join(["/%d" % n for n in path]) or "/", text) for path, text in links]
+        payload = ",".join(links).encode()
+        if len(payload) > self.max_payload:
+            raise Error(_INTERNAL)
+        return payload
 
     def decode(self, request, path, typeof=None):
         """Records of a payload. typeof: other types than the model's. Error 4.15 unknown
