@@ -167,24 +167,9 @@ class Reader:
 
     def number(self):
         """An int or a float from any of their encodings, tags 2 to 5 included."""
-        major = self.major()
-        if major <= _NINT:
-            return self.int()
-        if major == _SIMPLE:
-            return self.float()
-        tag = self._head(_TAG)
-        if not 2 <= tag <= 5:
-            raise CBORDecodeError("not a number")
-        return self._number(tag)
+        from .seldom import number
 
-    # What follows the tag of a big number (RFC 8949 section 3.4.3), a decimal fraction
-    # or a big float (3.4.4).
-    def _number(self, tag):
-        try:
-            from .seldom import number
-        except ImportError:
-            raise CBORDecodeError("big number")
-        return number(self, tag)
+        return number(self)
 
     def bool(self):
         """A boolean."""
@@ -306,6 +291,10 @@ class Reader:
                 n -= 1
             return items
         n = self._head(_TAG)
-        if 2 <= n <= 5:
-            return self._number(n)
-        return CBORTag(n, self.value(depth))
+        if not 2 <= n <= 5:
+            return CBORTag(n, self.value(depth))
+        try:
+            from .seldom import big
+        except ImportError:
+            raise CBORDecodeError("big number")
+        return big(self, n)

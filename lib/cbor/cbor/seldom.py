@@ -3,7 +3,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8949 sections 3.3 and 3.4
 #
-# Where it is left out, big numbers are refused, and Reader.skip(), Reader.raw() and
+# Where it is left out, big numbers are refused, and Reader.number(), skip(), raw() and
 # Writer(half=True) are ImportErrors.
 
 import cbor
@@ -18,7 +18,20 @@ _TAG = const(6)
 _SIMPLE = const(7)
 
 
-def number(r, tag):
+def number(r):
+    """What Reader.number() does."""
+    major = r.major()
+    if major <= _NINT:
+        return r.int()
+    if major == _SIMPLE:
+        return r.float()
+    tag = r.tag()
+    if not 2 <= tag <= 5:
+        raise CBORDecodeError("not a number")
+    return big(r, tag)
+
+
+def big(r, tag):
     """What follows the tag of a big number (RFC 8949 section 3.4.3), a decimal fraction or a
     big float (3.4.4), read with the Reader r."""
     if tag <= 3:
@@ -35,7 +48,7 @@ def number(r, tag):
                 tag2 = r._head(_TAG)
                 if not 2 <= tag2 <= 3:
                     raise CBORDecodeError("mantissa")
-                values.append(number(r, tag2))
+                values.append(big(r, tag2))
             else:
                 values.append(r.int())
         else:

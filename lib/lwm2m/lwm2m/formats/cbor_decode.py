@@ -18,7 +18,7 @@ def read(r):
         pos = r.pos
         if 2 <= r.tag() <= 5:
             r.pos = pos
-            return r.number()
+            break
     return r.value()
 
 
