@@ -68,13 +68,14 @@ def serve(client, product):
     """Run client and product until the client stops."""
     import asyncio
 
-    # A product that fails leaves the device where it can be reached.
+    # A product that fails, now or later, leaves the device where it can be reached.
     asyncio.get_event_loop().set_exception_handler(
         lambda loop, context: client.on_error(context["exception"])
     )
-    running = asyncio.create_task(product.run(client))
+    running = __import__("lwm2m_begin").start(client, product)
     asyncio.run(client.run())
-    running.cancel()
+    if running:
+        running.cancel()
 
 
 def main(reboot=None):

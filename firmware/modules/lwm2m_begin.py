@@ -4,6 +4,7 @@
 # The one place that knows all layers: it brings OSCORE, flash and the product's objects to
 # the client. lwm2m_app lets go of it once the client is made.
 
+import asyncio
 import errno
 import gc
 import os
@@ -33,6 +34,14 @@ def begin(reboot, heap):
     made = make_client(reboot, params=small(heap))
     lwm2m_app.log("device %s, MicroPython %s" % (made[0].endpoint, VERSION))
     return made
+
+
+def start(client, product):
+    """The product's task, None where it cannot be begun."""
+    try:
+        return asyncio.create_task(product.run(client))
+    except Exception as e:
+        client.on_error(e)
 
 
 def check_keys(instance):

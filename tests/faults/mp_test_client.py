@@ -173,19 +173,28 @@ def test_who_is_interrupted_can_leave():
 
 
 def test_a_product_that_fails_is_said_and_the_client_goes_on():
-    client, wire, lines, account = registered()
-    account.transport = None  # nothing to receive from
-
-    class Product:
+    class Later:
         async def run(self, client):
+            await asyncio.sleep_ms(1)
             raise ValueError("of the product")
 
-    def poll(now):
-        if len(lines) > 1:
-            client.stop()
-            account.location = None
-        return now + 1
+    class AtOnce:
+        def run(self, client):
+            raise ValueError("of the product")
 
-    account.poll = poll
-    lwm2m_app.serve(client, Product())
-    assert lines[1:] == ["fault: ValueError: of the product"], lines
+    class Never:
+        pass
+
+    for product, fault in ((Later, "ValueError: of the"), (AtOnce, "ValueError: of the"), (Never, "AttributeError: ")):
+        client, wire, lines, account = registered()
+        account.transport = None  # nothing to receive from
+
+        def poll(now):
+            if len(lines) > 1:
+                client.stop()
+                account.location = None
+            return now + 1
+
+        account.poll = poll
+        lwm2m_app.serve(client, product())
+        assert len(lines) == 2 and lines[1].startswith("fault: " + fault), lines
