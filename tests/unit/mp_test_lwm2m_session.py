@@ -487,6 +487,8 @@ def test_what_is_not_verified_is_counted_and_said_once_a_minute():
     client, account = make()
     peer = Peer(client, account)
     peer.until_registered()
+    settled = []
+    client.on_settled = lambda: settled.append(1)
     outer, _ = peer.hook.seal_request(Message(GET).add(URI_PATH, "3"))
     good = bytes(outer.opt(OSCORE))
 
@@ -509,6 +511,7 @@ def test_what_is_not_verified_is_counted_and_said_once_a_minute():
     equal(said(), ["oscore: messages not verified: 1 unknown"])
     client.clock += 60_000
     account.poll(client.clock)
+    equal(settled, [1, 1])  # what it took to say so may go
     equal(said()[1:], ["oscore: messages not verified: 5 undecodable, 4 unknown, 5 failed"])
     client.clock += 60_000
     account.poll(client.clock)

@@ -128,6 +128,8 @@ class Account(Registration):
         self._refused = bad
         self._told = (refused, now + _REPORT_MS)
         self.say("oscore: messages not verified: " + ", ".join(words))
+        if self.pending is None:
+            self._settle()  # who sends such things is not to fill the heap
 
     def failures(self):
         """How many messages of this account did not verify, by name: REFUSALS. {} for a plain
@@ -206,9 +208,11 @@ class Account(Registration):
         if self.location is None:
             self._clear()
         else:
-            settled = self.client.on_settled
-            if settled:
-                settled()
+            self._settle()
+
+    def _settle(self):
+        if self.client.on_settled:
+            self.client.on_settled()
 
     def _clear(self):
         # Observations belong to a registration: the server asks again.
