@@ -35,7 +35,7 @@ class Account(Registration):
     _crossed = 0
     _hint_ms = 0
     _hinted = None
-    _refused = (0, 0, 0, 0)
+    _refused = {}  # failures() that the log knows of
 
     def begin(self, client, security, server, hook):
         """It is made: see client.Account. Returns self."""
@@ -120,11 +120,12 @@ class Account(Registration):
     def tell(self, now, refused):
         """What did not verify, in one line and at most once a minute. Why is for the operator:
         the peer learns a code at most."""
-        bad = [self.hook.counters[name] for name in REFUSALS]
+        bad = self.failures()
         words = []
-        for i, name in enumerate(REFUSALS):
-            if bad[i] != self._refused[i]:
-                words.append("%d %s" % (bad[i] - self._refused[i], name))
+        for name in REFUSALS:
+            more = bad[name] - self._refused.get(name, 0)
+            if more:
+                words.append("%d %s" % (more, name))
         self._refused = bad
         self._told = (refused, now + _REPORT_MS)
         self.say("oscore: messages not verified: " + ", ".join(words))
@@ -134,7 +135,11 @@ class Account(Registration):
     def failures(self):
         """How many messages of this account did not verify, by name: REFUSALS. {} for a plain
         one."""
-        return {name: self.hook.counters[name] for name in REFUSALS} if self.hook else {}
+        counts = {}
+        if self.hook:
+            for name in REFUSALS:
+                counts[name] = self.hook.counters[name]
+        return counts
 
     def advance(self, now):
         """Begin the request that is due."""
@@ -216,9 +221,10 @@ class Account(Registration):
 
     def _clear(self):
         # Observations belong to a registration: the server asks again.
-        for handle in self.reports.clear() if self.reports else ():
-            if self.endpoint:
-                self.endpoint.forget(handle)
+        if self.reports:
+            for handle in self.reports.clear():
+                if self.endpoint:
+                    self.endpoint.forget(handle)
 
     # --- keys
 

@@ -207,7 +207,7 @@ class Client:
             until = earlier(until, wake)
         if self._leaving is not None:
             until = self._leave(now, until)
-            if until is None:
+            if until is False:
                 return False
         self._until = until
         if self._dozing is not None:

@@ -71,7 +71,7 @@ class Reporting:
             self.cancel(handle)
             account.say("no longer observed " + what)
 
-        what = " ".join(["/" + "/".join([str(i) for i in p]) for p in paths or (path,)])
+        what = " ".join(["/" + "/".join(map(str, p)) for p in paths or (path,)])
         handle.on_cancel = ended
         self.observe(path, paths, accept, handle, now)
         account.say("observed " + what)

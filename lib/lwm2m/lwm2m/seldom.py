@@ -13,7 +13,7 @@ import socket
 from coap.codec import Error
 from coap.params import Params
 from coap.transport import UDP, Clock, resolve
-from .client import Account
+from .client import Account, earlier
 from .model import Model
 from .server import Dispatcher
 from .writing import is_id
@@ -345,18 +345,17 @@ class Client:
                 session.task = asyncio.create_task(self._receive(session, session.transport))
 
     def _leave(self, now, until):
-        # Accounts are to leave: when run() has to go on, None when they have and it is over.
+        # Accounts are to leave: when run() has to go on, False when they have and it is over.
         left = self._leaving
-        registered = [a for a in self.accounts if a.location is not None]
-        if left < 0:
-            if registered:
-                return until
-            from .bootstrap import left
+        if left < 0 or now < left:
+            for account in self.accounts:
+                if account.location is not None:
+                    return until if left < 0 else earlier(left, until)
+            if left < 0:
+                from .bootstrap import left
 
-            return left(self, now)
-        if now >= left or not registered:
-            return None
-        return left if until is None or left < until else until
+                return left(self, now)
+        return False
 
     def _ended(self):
         self._dozing = None
