@@ -8,6 +8,9 @@ from coap.codec import Error
 
 _BAD_REQUEST = const(0x80)
 _INTERNAL = const(0xA0)
+_URI_QUERY = const(15)
+
+_E = const(4)  # of a row of a table (model.py)
 
 # Bound: paths that have attributes, of one server.
 MAX_ATTRIBUTES = 16
@@ -16,9 +19,32 @@ _WHOLE = ("pmin", "pmax")
 _NUMERIC = ("gt", "lt", "st")
 
 
+def queries_of(msg):
+    """Uri-Query options as text. Error 4.00 when one is not UTF-8."""
+    try:
+        return [bytes(q).decode() for q in msg.opts(_URI_QUERY)]
+    except UnicodeError:
+        raise Error(_BAD_REQUEST)
+
+
+def present(model, path):
+    """Error 4.04 when nothing of that path is there (an object without instances is)."""
+    if len(path) == 1:
+        model.object(path[0])
+    else:
+        model.instance(path[0], path[1])
+        if len(path) > 2 and not model.row(path)[1] & _E:
+            model.read(path, True)
+
+
+def serve(request, path, reporting):
+    """Do what a PUT says that has no payload."""
+    write(reporting, path, queries_of(request))
+
+
 def write(reporting, path, queries):
     """Write-Attributes: queries like "pmin=5", "gt" (removes). Error 4.00 changes nothing."""
-    reporting.model.present(path)
+    present(reporting.model, path)
     written = reporting.attributes
     new = dict(written.get(path, {}))
     for query in queries:

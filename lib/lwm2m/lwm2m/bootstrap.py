@@ -285,7 +285,9 @@ class BootstrapAccount(Account, Bootstrap):
         if len(path) == 2 and path in kept:
             raise Error(_BAD_REQUEST)
         if path and path[0] not in OBJECTS:
-            model.present(path)
+            model.object(path[0])
+            if len(path) == 2:
+                model.instance(path[0], path[1])
             raise Error(_METHOD_NOT_ALLOWED)
         self._change()
         if len(path) == 2:

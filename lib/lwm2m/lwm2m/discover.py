@@ -5,10 +5,10 @@
 # A firmware that leaves this out answers it 4.05.
 
 from coap.codec import Message, Error
-from .attributes import attached
+from .attributes import attached, present, queries_of
 from .formats.link import attributes
 from .model import find
-from .writing import queries_of, version_of
+from .writing import version_of
 
 _CONTENT = const(0x45)
 _BAD_REQUEST = const(0x80)
@@ -43,7 +43,7 @@ def serve(dispatcher, request, path, account):
 def links(model, path, depth=None, lwm2m="1.2"):
     """Paths and link attributes from path on, depth levels down: a list of (path, text), in
     order. lwm2m: the version that the server speaks. Error 4.04 where there is no such path."""
-    model.present(path)
+    present(model, path)
     if depth is None:
         depth = 2 if len(path) == 1 else 1
     if len(path) == 4:

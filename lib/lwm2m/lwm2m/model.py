@@ -93,7 +93,7 @@ class Model:
     called when an instance came or went.
 
     All but reading stands in writing.py: object, instances, define, add, remove, fill;
-    write, plan, apply, create, delete, execute; row, present, typeof, links.
+    write, plan, apply, create, delete, execute; row, typeof, links.
     """
 
     _late = ("lwm2m.writing", "Model")

@@ -29,7 +29,6 @@ _INTERNAL = const(0xA0)
 
 _OBSERVE = const(6)
 _CONTENT_FORMAT = const(12)
-_URI_QUERY = const(15)
 _ACCEPT = const(17)
 _LINK_FORMAT = const(40)
 _TEXT = const(0)
@@ -68,14 +67,6 @@ def version_of(cls, lwm2m):
     if lwm2m == "1.1":
         version = getattr(cls, "VERSION_1_1", version)
     return ";ver=" + version if version else ""
-
-
-def queries_of(msg):
-    """Uri-Query options as text. Error 4.00 when one is not UTF-8."""
-    try:
-        return [bytes(q).decode() for q in msg.opts(_URI_QUERY)]
-    except UnicodeError:
-        raise Error(_BAD_REQUEST)
 
 
 def part(name, code=_METHOD_NOT_ALLOWED):
@@ -226,15 +217,6 @@ class Model:
         if row is None:
             raise Error(_NOT_FOUND)
         return row
-
-    def present(self, path):
-        """Error 4.04 when nothing of that path is there (an object without instances is)."""
-        if len(path) > 1:
-            self.instance(path[0], path[1])
-            if len(path) > 2 and not self.row(path)[1] & _E:
-                self.read(path, True)
-        elif path:
-            self.object(path[0])
 
     def write(self, path, records, replace, origin=None, anyway=False):
         """Write-Replace or Write-Partial-Update: applied whole or not at all.
@@ -392,7 +374,7 @@ class Dispatcher:
             return response
         elif code == _PUT:
             if request.opt(_CONTENT_FORMAT) is None and not len(request.payload):
-                part("attributes").write(reporting(account), path, queries_of(request))
+                part("attributes").serve(request, path, reporting(account))
                 return Message(_CHANGED)
             return self._write(request, path, account, True)
         elif code == _DELETE or (code == _POST and len(path) == 1):
