@@ -19,6 +19,9 @@ def forget(*names):
     import sys
 
     for name in names or (
+        "cbor.items",
+        "cbor.reader",
+        "cbor",
         "coap.exchange",
         "coap.late",
         "coap.sending",
@@ -35,6 +38,8 @@ def forget(*names):
         "lwm2m.creating",
         "lwm2m.discover",
         "lwm2m.formats.link",
+        "lwm2m.formats.cbor_decode",
+        "lwm2m.formats.value",
         "lwm2m.formats",
         "lwm2m.objects.oscore",
         "lwm2m.objects.security",

@@ -32,10 +32,9 @@ def encode(base, nodes, buf):
 
 
 def __getattr__(name):
-    # What reads is apart: many a server only asks for values.
+    # What reads is apart, and not kept here: many a server only asks for values.
     if name != "decode":
         raise AttributeError(name)
-    global decode
     from .cbor_decode import decode
 
     return decode

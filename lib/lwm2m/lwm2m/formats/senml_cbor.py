@@ -53,11 +53,9 @@ def _record(w, base, node, i):
 
 
 def __getattr__(name):
-    # What reads is apart: many a server only asks for values.
-    global decode, decode_paths
+    # What reads is apart, and not kept here: many a server only asks for values.
     if name not in ("decode", "decode_paths"):
         raise AttributeError(name)
-    from .cbor_decode import decode_senml as decode
-    from .cbor_decode import decode_paths
+    from .cbor_decode import decode_paths, decode_senml
 
-    return decode if name == "decode" else decode_paths
+    return decode_senml if name == "decode" else decode_paths
