@@ -22,7 +22,6 @@ def forget(*names):
         "cbor.items",
         "cbor.reader",
         "cbor",
-        "coap.exchange",
         "coap.late",
         "coap.sending",
         "hkdf",

@@ -1,8 +1,7 @@
 # A sealed endpoint, and a plain one, under datagrams that are good, forged, cut and repeated.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
-import coap.exchange  # noqa: F401  this and what follows: loaded here and not while it runs
-import coap.late  # noqa: F401
+import coap.late  # noqa: F401  this and what follows: loaded here and not while it runs
 import coap.message as m
 import coap.outer  # noqa: F401
 import coap.sending  # noqa: F401

@@ -4,7 +4,7 @@
 
 from check import equal
 from coap.message import *
-from coap.observe import Observation
+from coap.seldom import Observation
 from coap_net import Calls, Net, bodies, exchanges, flying, queue, text
 
 

@@ -615,6 +615,38 @@ def test_a_callback_that_asks_again():
     equal((log, len(net.sent)), (["timeout"] * 3, 15))
 
 
+def test_nothing_stays_of_what_was_answered():
+    net, me = alone()
+    calls = Calls()
+    exchange = me.request(get(), "peer", net.now, calls)
+    request = decode(net.sent[-1][3])
+    assert me.sending is not None
+    me.receive(encode(Message(CONTENT, ACK, request.mid, request.token)), "peer", net.now)
+    equal((me.poll(net.now), me.sending, exchange.done, len(calls)), (None, None, True, 1))
+    # An answer that comes again finds nobody who waits.
+    me.receive(encode(Message(CONTENT, ACK, request.mid, request.token)), "peer", net.now)
+    me.receive(encode(Message(CONTENT, CON, 7, request.token)), "peer", net.now)
+    equal((len(calls), me.counters.dropped, decode(net.sent[-1][3]).type), (1, 2, RST))
+    me.cancel(exchange)
+    equal((len(calls), me.sending), (1, None))
+
+
+def test_a_callback_that_polls():
+    # What it begins is not lost to the poll() that calls it.
+    net, me = alone(max_retransmit=0)
+    log = []
+
+    def on_response(exchange, response, error):
+        log.append(error)
+        me.poll(net.now)
+        if len(log) < 2:
+            me.request(get(), "peer", net.now, on_response)
+
+    me.request(get(), "peer", net.now, on_response)
+    net.run(400000)
+    equal((log, len(net.sent), me.sending), (["timeout"] * 2, 2, None))
+
+
 def test_two_endpoints_over_a_bad_network():
     served = []
 

@@ -13,7 +13,7 @@ _NAMES = const(
         ("encode", "message"),
         ("Params", "params"),
         ("Endpoint", "endpoint"),
-        ("Observation", "observe"),
+        ("Observation", "seldom"),
         ("Incomplete", "block"),
         ("UDP", "transport"),
         ("Clock", "transport"),

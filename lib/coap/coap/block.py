@@ -105,9 +105,11 @@ class Server:
                 return due
         return wake
 
-    def forget(self, peer):
-        """Forget the bodies of a peer."""
-        self.bodies = [b for b in self.bodies if b.peer != peer]
+    def acknowledge(self, response, block1):
+        """Add the Block1 that answers the block1 of a request."""
+        szx = min(block1 & _SZX, self.params.block_szx)
+        num = (block1 >> 4) << (block1 & _SZX) >> szx
+        response.add(_BLOCK1, num << 4 | (_MORE if response.code == _CONTINUE else 0) | szx)
 
     def serve(self, request, responder, now, handler, wants):
         """Answer a request that carries Block1 or Block2, calling handler when it is whole.
@@ -271,6 +273,39 @@ class Incomplete(Exception):
     """A body that cannot be put together; args[0] is "incomplete" or "too large"."""
 
 
+def message_of(exchange, endpoint):
+    """What an exchange sends next, where its body goes in blocks or it says in which the response
+    should come (params.early_block2); else None."""
+    request = exchange.request
+    params = endpoint.params
+    if exchange.transfer is None:
+        if len(request.payload) > 16 << params.block_szx:
+            tag = endpoint._tag.to_bytes(2, "big") if endpoint._tag else None
+            exchange.transfer = Client(request, params, tag)
+        elif request.opt(_BLOCK2) is None and (request.code == _GET or request.code == _FETCH):
+            msg = Message(request.code, payload=request.payload, options=request.options[:])
+            return msg.add(_BLOCK2, params.block_szx)
+        else:
+            return None
+    return exchange.transfer.message()
+
+
+def taken(exchange, endpoint, response, now):
+    """Take a block of the response to an exchange, or of its request: the whole response, or None
+    where the exchange goes on or is over."""
+    if exchange.transfer is None:
+        exchange.transfer = Client(exchange.request, endpoint.params)
+    transfer = exchange.transfer
+    try:
+        if transfer.feed(response):
+            endpoint.sending.start(exchange, now)
+            return None
+    except Incomplete as e:
+        exchange.finish(endpoint, None, e.args[0])
+        return None
+    return transfer.response
+
+
 class Client:
     """Block-wise transfer of one request of ours: message() is what to send next, feed()
     takes the response to it. request keeps its whole body.
@@ -324,6 +359,12 @@ class Client:
         Raises Incomplete.
         """
         return self.sending(response) or self._received(response)
+
+    def failed(self, endpoint):
+        """The exchange is over, with an error."""
+        if self.upload:
+            # Blocks of this body may still be under way: those of the next are told apart.
+            endpoint._tag = endpoint._tag % 0xFFFF + 1
 
     def sending(self, response):
         """The first half of feed(): True while there is more of the request to send."""

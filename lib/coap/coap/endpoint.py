@@ -4,8 +4,8 @@
 
 # The way of a datagram: decode, duplicates (by peer and message ID, below security), security
 # hook, options, block-wise, handler; and back. Nothing but a counter changes before the hook has
-# accepted a message. What we send by ourselves and wait for is in sending.py, a request of ours in
-# exchange.py, an observer of ours in observe.py, and in seldom.py what most requests do not come by.
+# accepted a message. What we send by ourselves and wait for is in sending.py, and in seldom.py what
+# most requests do not come by, with observers of ours.
 
 from coap.codec import Error, Message, pack, parse, read
 from coap.params import Params

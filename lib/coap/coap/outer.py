@@ -8,8 +8,8 @@
 # verified. Bodies that peers cut themselves, sealed block by block, are in block.py.
 
 from coap.block import Client, Incomplete, Server, block_of
-from coap.exchange import Exchange
 from coap.codec import Error, Message
+from coap.sending import Exchange
 
 _CONTINUE = const(0x5F)
 _ETAG = const(4)

@@ -1,15 +1,18 @@
-# What an endpoint does that serves no LwM2M: separate responses, ping, observations restored.
+# What an endpoint does that serves no LwM2M: separate responses, ping, observations restored,
+# notifications by its own method.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 sections 4.3 and 5.2.2
 
 # Functions as those of seldom.py, which come after them.
 
-from coap.codec import Message, pack
+from coap.codec import Error, Message, pack
 from coap.seldom import _finish, _keep, _outer_block1
 from coap.sending import begin
 
 _CON = const(0)
 _NON = const(1)
+
+_NOT_FOUND = const(0x84)
 
 
 class _Ping:
@@ -82,3 +85,18 @@ def restore(endpoint, observation):
         return False
     _keep(endpoint, observation)
     return True
+
+
+def notify(endpoint, observation, msg, now, confirmable=False, on_done=None):
+    """Send a notification: msg has code, options and payload; Observe is added.
+
+    While a confirmable one is not acknowledged yet, a newer one waits and takes the place
+    of another that waits. An error code ends the observation (RFC 7641 section 4.2).
+    on_done(observation, error): error is None when it was sent, or acknowledged where it
+    is confirmable, else "replaced", "refused", "reset", "timeout" or "cancelled".
+    """
+    observation.notify(endpoint, msg, now, confirmable, on_done)
+
+
+def _no_handler(endpoint, request, peer, responder):
+    raise Error(_NOT_FOUND)

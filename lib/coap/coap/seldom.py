@@ -7,6 +7,7 @@
 # the message is answered 5.00, or dropped, and counted.
 
 from coap.codec import Error, Message, pack
+from coap.late import key_of, set
 
 _CON = const(0)
 _NON = const(1)
@@ -14,7 +15,6 @@ _ACK = const(2)
 
 _BAD_REQUEST = const(0x80)
 _BAD_OPTION = const(0x82)
-_NOT_FOUND = const(0x84)
 _INTERNAL = const(0xA0)
 _NO_PROXYING = const(0xA5)
 
@@ -43,7 +43,7 @@ def _refuse(endpoint, msg, peer, e, now):
     endpoint.counters.refused += 1
     response = e.response()
     if e.ex is None:
-        response.set(_MAX_AGE, 0)
+        set(response, _MAX_AGE, 0)
     # Only what is authentic is remembered.
     _reply(endpoint, msg, peer, e.ex, response, now, e.ex is not None)
 
@@ -128,7 +128,7 @@ def _finish(endpoint, responder, response, now):
     observation = responder.observation
     if observation is not None:
         if code < _BAD_REQUEST:
-            response.set(_OBSERVE, observation.seq)
+            set(response, _OBSERVE, observation.seq)
         else:
             _drop_observation(endpoint, observation, "refused")
     block1 = block2 = body = None
@@ -151,9 +151,7 @@ def _finish(endpoint, responder, response, now):
                 e = Error(_INTERNAL)
             response = e.response()
     if block1 is not None:
-        szx = min(block1 & 7, endpoint.params.block_szx)
-        num = (block1 >> 4) << (block1 & 7) >> szx
-        response.add(_BLOCK1, num << 4 | (8 if code == 0x5F else 0) | szx)
+        endpoint.blocks.acknowledge(response, block1)
     if responder.flags & _F_NO_RESPONSE:
         if responder.request.uint(_NO_RESPONSE) & 1 << (response.code >> 5) - 1:
             return None
@@ -200,9 +198,6 @@ def _observe(endpoint, responder):
         _drop_observation(endpoint, old, "replaced")
     if len(endpoint.observations) >= endpoint.params.max_observations:
         return None
-    from coap.late import key_of
-    from coap.observe import Observation
-
     observation = Observation(
         token, responder.peer, responder.security, key_of(responder.request), seq
     )
@@ -214,17 +209,6 @@ def _keep(endpoint, observation):
     if not endpoint.observations:
         endpoint.observations = []
     endpoint.observations.append(observation)
-
-
-def notify(endpoint, observation, msg, now, confirmable=False, on_done=None):
-    """Send a notification: msg has code, options and payload; Observe is added.
-
-    While a confirmable one is not acknowledged yet, a newer one waits and takes the place
-    of another that waits. An error code ends the observation (RFC 7641 section 4.2).
-    on_done(observation, error): error is None when it was sent, or acknowledged where it
-    is confirmable, else "replaced", "refused", "reset", "timeout" or "cancelled".
-    """
-    observation.notify(endpoint, msg, now, confirmable, on_done)
 
 
 def _observation(endpoint, peer, token):
@@ -247,13 +231,142 @@ def forget(endpoint, observation):
         observation.dropped(endpoint)
 
 
-def _no_handler(endpoint, request, peer, responder):
-    raise Error(_NOT_FOUND)
-
-
 def _outer_block1(msg, response):
     # The answer to the last of a proxy's blocks says so.
     if len(msg.options) > 1:
         block1 = msg.opt(_BLOCK1)
         if block1 is not None:
             response.add(_BLOCK1, block1)
+
+
+class Observation:
+    """A peer that observes a resource of ours.
+
+    token, peer: who; security: what the hook needs to seal notifications; key: of the request
+    (coap.late.key_of); seq: number of the notification sent last, 24 bits. These five are what
+    has to be stored to restore an observation after a restart.
+    on_cancel(reason), set by the owner: the peer ended it ("reset", "deregistered"), asked
+    again with the same token ("replaced"), does not answer ("timeout"), or the response that
+    was to begin it was an error, or the hook cannot seal a notification ("refused"). context is
+    free for the owner.
+    """
+
+    nstart = True
+    on_cancel = None
+    context = None
+    data = None
+    mid = None
+    tries = 0
+    # The confirmable one that waits for its turn or its ACK, and the one behind it:
+    # (msg, confirmable, on_done).
+    current = None
+    pending = None
+    # The hook cannot seal any more: the context is gone.
+    _lost = False
+
+    def __init__(self, token, peer, security=None, key=b"", seq=0):
+        self.token = token
+        self.peer = peer
+        self.security = security
+        self.key = key
+        self.seq = seq
+
+    def notify(self, endpoint, msg, now, confirmable=False, on_done=None):
+        """As notify() of an endpoint (rare.py), in fewer steps."""
+        endpoint.now = now
+        if self not in endpoint.observations:
+            endpoint.call(on_done, self, "cancelled")
+        elif self.current is None:
+            if confirmable:
+                self.current = (msg, True, on_done)
+                from coap.sending import begin
+
+                begin(endpoint).launch(self, now)
+            else:
+                self._send(endpoint, msg, now, on_done)
+        elif self.data is None:
+            # Not sent yet: the newer one goes in its place.
+            old = self.current
+            self.current = (msg, True, on_done)
+            endpoint.call(old[2], self, "replaced")
+        else:
+            old = self.pending
+            self.pending = (msg, confirmable, on_done)
+            if old is not None:
+                endpoint.call(old[2], self, "replaced")
+
+    def _outer(self, endpoint, msg, now):
+        # The message to send: msg stays as it is, it may go to several observers.
+        out = Message(msg.code, payload=msg.payload)
+        out.options = msg.options[:]
+        if msg.code < _BAD_REQUEST:
+            self.seq = (self.seq + 1) & 0xFFFFFF
+            set(out, _OBSERVE, self.seq)
+            payload = msg.payload
+            if callable(payload) or len(payload) > 16 << endpoint.params.block_szx:
+                _shorten(endpoint, out, self.peer, self.key, None, now)
+        if self.security is not None:
+            self._lost = True
+            out = endpoint.hook.seal_response(out, self.security, True)
+            self._lost = False
+        return out
+
+    def _ended(self, endpoint, msg):
+        # An error was the last notification.
+        if msg.code >= _BAD_REQUEST and self in endpoint.observations:
+            endpoint.observations.remove(self)
+
+    def _send(self, endpoint, msg, now, on_done):
+        error = None
+        try:
+            out = self._outer(endpoint, msg, now)
+            self.mid = endpoint._next_mid()
+            endpoint._send(pack(out, _NON, self.mid, self.token), self.peer)
+            self._ended(endpoint, msg)
+        except Exception as e:
+            endpoint.error(e)
+            error = "refused"
+        endpoint.call(on_done, self, error)
+        if self._lost:
+            _drop_observation(endpoint, self, error)
+
+    def start(self, endpoint, now):
+        msg = self.current[0]
+        endpoint.sending.transmit(self, self._outer(endpoint, msg, now), self.token, now)
+        self._ended(endpoint, msg)
+
+    def acked(self, endpoint, now):
+        done = self.current[2]
+        self.current = None
+        endpoint.call(done, self, None)
+        self._next(endpoint, now)
+
+    def failed(self, endpoint, reason, now):
+        if reason == "refused":
+            done = self.current[2]
+            self.current = None
+            endpoint.call(done, self, reason)
+            if self._lost:
+                _drop_observation(endpoint, self, reason)
+            else:
+                # This one could not be made; the observation goes on.
+                self._next(endpoint, now)
+            return
+        if self in endpoint.observations:
+            endpoint.observations.remove(self)
+            endpoint.call(self.on_cancel, reason)
+        self.dropped(endpoint, reason)
+
+    def _next(self, endpoint, now):
+        pending = self.pending
+        if pending is not None and self.current is None:
+            self.pending = None
+            self.notify(endpoint, pending[0], now, pending[1], pending[2])
+
+    def dropped(self, endpoint, reason="cancelled"):
+        # Nothing is sent any more: tell who waits for it.
+        waiting = (self.current, self.pending)
+        self.current = self.pending = None
+        for notification in waiting:
+            if notification is not None:
+                endpoint.call(notification[2], self, reason)

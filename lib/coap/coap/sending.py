@@ -1,15 +1,25 @@
 # What an endpoint sends by itself and waits for: reliability, NSTART, requests of ours.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
-# RFC 7252 section 4.
+# RFC 7252 sections 4 and 5, RFC 7959; Echo of RFC 9175 section 2.
 
 # Loaded when something is sent that an answer is waited for. An endpoint at rest has none of this.
 
-from coap.codec import Error, pack
+from coap.codec import Error, Message, pack
 
 _CON = const(0)
+_NON = const(1)
 _ACK = const(2)
 _RST = const(3)
+
+_FETCH = const(5)
+_UNAUTHORIZED = const(0x81)
+
+_OBSERVE = const(6)
 _BLOCK2 = const(23)
+_ECHO = const(252)
+
+_F_BLOCK = const(1)  # as in endpoint.py
+_LONGEST = const(1024)  # as in seldom.py
 
 
 def begin(endpoint):
@@ -123,8 +133,6 @@ class Sending:
         self, msg, peer, now, on_response, confirmable=True, timeout_ms=None, observe=False
     ):
         """As Endpoint.request()."""
-        from coap.exchange import Exchange
-
         until = None if timeout_ms is None else now + timeout_ms
         exchange = Exchange(msg, peer, on_response, confirmable, until, observe)
         if len(self.exchanges) >= self.endpoint.params.max_exchanges:
@@ -270,3 +278,136 @@ class Sending:
             if due is not None and (wake is None or due < wake):
                 wake = due
         return wake
+
+
+class Exchange:
+    """A request of ours. request: the Message given; done: True after the last on_response;
+    security: what the hook keeps for it. context is free for the owner."""
+
+    nstart = True
+    context = None
+    mid = None
+    token = None
+    security = None
+    done = False
+    echo = None
+    echoes = 0
+    observing = False
+    rest = None
+    below = None  # the one that fetches what a proxy cut off the response
+    sealed = False  # what it sends is sealed already
+
+    def __init__(self, request, peer, on_response, confirmable, until, observe):
+        self.request = request
+        self.peer = peer
+        self.on_response = on_response
+        self.confirmable = confirmable
+        self.until = self.deadline = until
+        self.observe = observe
+        self.transfer = None
+
+    def start(self, endpoint, now):
+        # Called by the endpoint for the first message when it is its turn, and from
+        # received() for each that follows: it seals and sends one message.
+        request = self.request
+        params = endpoint.params
+        msg = None
+        if (
+            self.transfer is not None
+            or params.early_block2
+            or len(request.payload) > 16 << params.block_szx
+        ):
+            try:
+                from coap.block import message_of
+            except ImportError:  # it is left out of the firmware
+                if len(request.payload) > _LONGEST:
+                    raise ValueError("longer than a datagram")
+            else:
+                msg = message_of(self, endpoint)
+        if msg is None:
+            # What was given may be sent again by its owner: it stays as it is.
+            msg = Message(request.code, 0, 0, b"", request.payload, request.options[:])
+        if self.observe and msg.opt(_OBSERVE) is None:
+            msg.add(_OBSERVE, 0)
+        if self.echo is not None:
+            msg.set(_ECHO, self.echo)
+            self.echo = None
+        self.token = token = endpoint.sending.new_token()
+        if endpoint.hook is not None and not self.sealed:
+            msg, self.security = endpoint.hook.seal_request(msg)
+            # Code, options and, where it is a FETCH, payload: of the message sealed last.
+            self.outer = (msg.code, msg.options, msg.payload if msg.code == _FETCH else b"")
+        self.deadline = self.until
+        if self.confirmable:
+            endpoint.sending.transmit(self, msg, token, now)
+            return
+        self.mid = mid = endpoint._next_mid()
+        self.tries = -1
+        self.due = now + params.response_timeout_ms
+        if self.on_response is None and not self.observe:
+            # Nobody waits for an answer.
+            self.finish(endpoint, None, None)
+        else:
+            endpoint.sending.flying.append(self)
+        endpoint._send(pack(msg, _NON, mid, token), self.peer)
+
+    def acked(self, endpoint, now):
+        # The response comes in a message of its own.
+        self.deadline = now + endpoint.params.response_timeout_ms
+        if self.until is not None and self.until < self.deadline:
+            self.deadline = self.until
+
+    def failed(self, endpoint, reason, now):
+        self.finish(endpoint, None, reason)
+
+    def finish(self, endpoint, response, error):
+        # The last thing that happens to an exchange.
+        if self.done:
+            return
+        self.done = True
+        sending = endpoint.sending
+        if self in sending.exchanges:
+            sending.exchanges.remove(self)
+        sending.withdraw(self)
+        if error is not None and self.transfer is not None:
+            self.transfer.failed(endpoint)
+        others = (self.rest, self.below)
+        self.rest = self.below = None
+        for other in others:
+            if other is not None:
+                endpoint.cancel(other)
+        self.transfer = None
+        self.security = None
+        endpoint.call(self.on_response, self, response, error)
+
+    def received(self, endpoint, response, flags, now):
+        # A response to the message sent last, or a notification, accepted by the hook.
+        if response.code == _UNAUTHORIZED and self.echoes < endpoint.params.max_echo:
+            echo = response.opt(_ECHO)
+            if echo is not None:
+                self.echoes += 1
+                self.echo = bytes(echo)
+                endpoint.sending.start(self, now)
+                return
+        if self.observe:
+            if self.transfer is not None and self.transfer.sending(response):
+                endpoint.sending.start(self, now)
+            else:
+                from coap.observing import notified
+
+                self.transfer = None
+                notified(self, endpoint, response, flags, now)
+            return
+        # A Block2 that the caller asks for by itself is his to handle.
+        if self.transfer is not None or flags & _F_BLOCK and self.request.opt(_BLOCK2) is None:
+            try:
+                from coap.block import taken
+            except ImportError:
+                if response.uint(_BLOCK2, 0) > 7:
+                    self.finish(endpoint, None, "incomplete")
+                    return
+            else:
+                response = taken(self, endpoint, response, now)
+                if response is None:
+                    return
+        self.finish(endpoint, response, None)
