@@ -121,7 +121,7 @@ def test_keys_are_nobody_s():
 
 def test_bad_paths():
     d, a = make()
-    for path in ("/x", "/3/0/0/0/0", "/03", "/3//0", "/65535", "/-1", "/3.0"):
+    for path in ("/x", "/3/0/0/0/0", "/03", "/00", "/3//0", "/65535", "/99999999999", "/-1", "/+1", "/3.0", "/1_0", "/ 12", "/٣٣"):
         equal(refused(d, a, GET, path), 0x84)
     equal(refused(d, a, GET, ""), 0x85)
     equal(refused(d, a, DELETE, "/"), 0x85)

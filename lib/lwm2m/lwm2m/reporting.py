@@ -39,7 +39,6 @@ class Reporting:
         self.observations = []
         self.attributes = {}  # {path: {name: value}}, written by attributes.py
         self.wake = None
-        self.suspended = False
 
     def effective(self, path):
         """Attributes that govern a path: the lowest level wins, then the server's defaults."""
@@ -112,16 +111,15 @@ class Reporting:
     def poll(self, now):
         """Send what is due; the time of the next notification, or None."""
         self.wake = None
-        if self.suspended:
-            return None
         for o in list(self.observations):
             a = self.effective(o.path)
-            due = None
-            if o.dirty:
-                due = o.sent + a.get("pmin", 0) * 1000
-            if a.get("pmax", 0) > 0:
-                at = o.sent + max(a["pmax"], a.get("pmin", 0)) * 1000
-                due = at if due is None else min(due, at)
+            pmin = a.get("pmin", 0) * 1000
+            pmax = a.get("pmax", 0) * 1000
+            due = o.sent + pmin if o.dirty else None
+            if pmax > 0:
+                pmax = max(pmax, pmin)
+                if due is None or due > o.sent + pmax:
+                    due = o.sent + pmax
             if due is not None and due <= now:
                 confirmable = (
                     self.server.notification_mode == 1 or now - o.confirmed >= _CON_EVERY_MS
@@ -132,7 +130,7 @@ class Reporting:
                     o.confirmed = now
                 self.send(o, now, confirmable)
                 o.reported = o.value
-                due = o.sent + a["pmax"] * 1000 if a.get("pmax", 0) > 0 else None
+                due = now + pmax if pmax > 0 else None
             if due is not None and (self.wake is None or due < self.wake):
                 self.wake = due
         return self.wake

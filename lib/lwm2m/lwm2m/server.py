@@ -54,12 +54,9 @@ def path_of(msg):
 
 
 def _number(value):
-    number = 0
-    for c in value:
-        if not 48 <= c <= 57:
-            raise Error(_NOT_FOUND)
-        number = number * 10 + c - 48
-    if not number or number > 65534 or value[0] == 48:
+    value = bytes(value)
+    number = int(value) if value.isdigit() else 0
+    if not 0 < number < 65535 or value[0] == 48:
         raise Error(_NOT_FOUND)
     return number
 
