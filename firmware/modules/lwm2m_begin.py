@@ -158,7 +158,7 @@ def make_client(reboot, store=None, counters=None, **kw):
     import lwm2m_hooks
     import lwm2m_product
     from lwm2m import Client
-    from lwm2m.objects.oscore import OSCORE
+    from lwm2m.objects.accounts import OSCORE
 
     loaded = list(sys.modules)
     from lwm2m_flash import open_counters, open_store

@@ -248,7 +248,7 @@ def registered(sealed=True):
     from coap.endpoint import Endpoint
     from lwm2m import Client
     from lwm2m.objects.device import Device
-    from lwm2m.objects.oscore import OSCORE
+    from lwm2m.objects.accounts import OSCORE
     from lwm2m.objects.temperature import Temperature
     from oscore import Account
 

@@ -11,7 +11,7 @@ from fuzz_targets import Input, some
 from lwm2m import BOOLEAN, CORELNK, E, FLOAT, INTEGER, MULTI, OBJLNK, OPAQUE, R, RW, STRING, TIME, UNSIGNED
 from lwm2m import Client, Instance
 from lwm2m.objects.device import Device
-from lwm2m.objects.oscore import OSCORE
+from lwm2m.objects.accounts import OSCORE
 
 CONFIG = {
     0: {

@@ -10,7 +10,7 @@ from lwm2m import Client
 from lwm2m.bootstrap import BootstrapAccount
 from lwm2m.client import Account
 from lwm2m.objects.device import Device
-from lwm2m.objects.oscore import OSCORE
+from lwm2m.objects.accounts import OSCORE
 from lwm2m_begin import check_keys
 from oscore import Limits
 

@@ -3,7 +3,7 @@
 
 from check import equal
 from coap.message import Message, POST, DELETE, URI_PATH, URI_QUERY, CONTENT_FORMAT, LOCATION_PATH
-from lwm2m.objects.server import Server
+from lwm2m.objects.accounts import Server
 from lwm2m.registration import Registration
 
 

@@ -4,7 +4,7 @@
 from check import equal
 from lwm2m import Model
 from lwm2m.attributes import write
-from lwm2m.objects.server import Server
+from lwm2m.objects.accounts import Server
 from lwm2m.objects.temperature import Temperature
 from lwm2m.reporting import Reporting
 

@@ -7,9 +7,7 @@ from coap.message import Message, Error, GET, POST, PUT, DELETE, FETCH, IPATCH
 from coap.message import OBSERVE, URI_PATH, URI_QUERY, CONTENT_FORMAT, ACCEPT, LOCATION_PATH
 from lwm2m import Instance, Model, R, RW, E, MULTI, STRING, INTEGER
 from lwm2m.objects.device import Device
-from lwm2m.objects.oscore import OSCORE
-from lwm2m.objects.security import Security
-from lwm2m.objects.server import Server
+from lwm2m.objects.accounts import OSCORE, Security, Server
 from lwm2m.reporting import Reporting
 from lwm2m.server import Dispatcher
 from lwm2m.arguments import arguments_of

@@ -12,8 +12,7 @@ from coap.params import Params
 from lwm2m import Instance, Model, RW, STRING
 from lwm2m.client import Account
 from lwm2m.objects.device import Device
-from lwm2m.objects.security import Security
-from lwm2m.objects.server import Server
+from lwm2m.objects.accounts import Security, Server
 from lwm2m.server import Dispatcher
 from oscore.message import seal
 import lwm2m

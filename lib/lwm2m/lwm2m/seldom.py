@@ -161,8 +161,7 @@ class Client:
         self.params = params or Params()
         if transport:
             self.transport = transport
-        from .objects.security import Security
-        from .objects.server import Server
+        from .objects.accounts import Security, Server
 
         self.model = Model()
         self.model.define(Security)
