@@ -160,20 +160,19 @@ class Endpoint:
     def _received(self, data, peer, now):
         # What is not a new request, and what is not a message.
         try:
+            msg = None
             if len(data) > self.max_datagram:
                 # The end of it may be cut off: nothing but the header counts.
                 self.counters.dropped += 1
-                if data[0] & 0xF0 == 0x40:
-                    self._empty(_RST, data[2] << 8 | data[3], peer)
-                return
-            msg = None
-            if len(data) > 3:
-                try:
-                    msg = read(data, None)
-                except ValueError:
-                    pass
+            else:
+                if len(data) > 3:
+                    try:
+                        msg = read(data, None)
+                    except ValueError:
+                        pass
+                if msg is None:
+                    self.counters.malformed += 1
             if msg is None:
-                self.counters.malformed += 1
                 if len(data) > 3 and data[0] & 0xF0 == 0x40:
                     self._empty(_RST, data[2] << 8 | data[3], peer)
                 return
