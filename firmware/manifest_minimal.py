@@ -39,6 +39,9 @@ LEFT_OUT = (
     "lwm2m/formats/text.py",
     "lwm2m/formats/texts.py",
     "lwm2m/formats/tlv.py",
+    "lwm2m/objects/__init__.py",
+    "lwm2m/objects/temperature.py",
+    "oscore/__init__.py",
     "oscore/answer.py",
     "oscore/contexts.py",
     "oscore/keep.py",
@@ -62,5 +65,6 @@ for _name in ("cbor", "aesccm", "hkdf", "coap", "oscore", "flashstore", "lwm2m")
     )
 
 # Your lwm2m_product.py may take the place of this one.
-for _name in ("product", "app", "begin", "flash", "hooks", "restart", "setup"):
+module("lwm2m_product.py", base_path="minimal", opt=3)
+for _name in ("app", "begin", "flash", "hooks", "restart", "setup"):
     module("lwm2m_%s.py" % _name, base_path="modules", opt=3)

@@ -73,7 +73,7 @@ def _in(value, low, high):
 
 
 def _check_keys(keys, where):
-    from oscore import validate
+    from oscore.limits import validate
 
     aead, hmac = keys.get(_AEAD, 0), keys.get(_HMAC, 0)
     _need(isinstance(aead, int) and isinstance(hmac, int), where + "an algorithm is no number")

@@ -29,6 +29,33 @@ ACCOUNT = [
 ]
 
 
+SENSOR = """
+
+import asyncio
+from lwm2m.model import Instance
+
+device_alone = objects
+
+
+class Temperature(Instance):
+    OID = 3303
+    MULTIPLE = True
+    TABLE = ((5700, 1, 3, "value", 0.0),)
+
+
+def objects(client, reboot):
+    device_alone(client, reboot)
+    client.add(Temperature())
+
+
+async def run(client):
+    sensor = client.model.instance(3303, 0)
+    while True:
+        sensor.set("value", sensor.value + 0.5)
+        await asyncio.sleep(1)
+"""
+
+
 def left_out():
     text = (ROOT / "firmware" / "manifest_minimal.py").read_text()
     return ast.literal_eval(re.search(r"LEFT_OUT = (\(.*?\n\))", text, re.S).group(1))
@@ -44,6 +71,9 @@ class Minimal:
             shutil.copytree(ROOT / name, folder / name, ignore=ignored)
         for path in left_out():
             (folder / "lib" / path.partition("/")[0] / path).unlink()
+        # What the manifest takes, and a sensor of the product's own for the demo.
+        product = folder / "firmware" / "modules" / "lwm2m_product.py"
+        product.write_text((folder / "firmware" / "minimal" / product.name).read_text() + SENSOR)
 
     def environment(self):
         return dict(os.environ, PYTHONPATH=str(self.folder / "tools"))

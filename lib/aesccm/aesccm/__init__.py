@@ -81,33 +81,37 @@ def _begin(x: ptr8, n: int, nonce, aad, state):
     w[7] = w[11]
     if n:
         x[31] = 1
-    if own:
-        encrypt(a, b, key, 2)
-    else:
-        encrypt(a, a)
-    if left == 0:
-        return
+    n = 2
     i = 2
-    if left >= 0xFF00:
-        x[0] = x[0] ^ 0xFF
-        x[1] = x[1] ^ 0xFE
-        x[2] = x[2] ^ left >> 24
-        x[3] = x[3] ^ left >> 16
-        i = 6
-    x[i - 2] = x[i - 2] ^ left >> 8
-    x[i - 1] = x[i - 1] ^ left
-    s = ptr8(aad)
-    while left:
-        x[i] = x[i] ^ s[0]
-        s = ptr8(int(s) + 1)
-        i += 1
-        left -= 1
-        if i == 16 or left == 0:
-            if own:
-                encrypt(a, b, key, 1)
-            else:
-                encrypt(b, b)
-            i = 0
+    while True:
+        if own:
+            encrypt(a, b, key, n)
+        else:
+            encrypt(a, a)
+        if left == 0:
+            return
+        if n == 2:
+            # The first time only: then the MAC's block alone, which begins with the length.
+            n = 1
+            if own == 0:
+                a = b
+            if left >= 0xFF00:
+                x[0] = x[0] ^ 0xFF
+                x[1] = x[1] ^ 0xFE
+                x[2] = x[2] ^ left >> 24
+                x[3] = x[3] ^ left >> 16
+                i = 6
+            x[i - 2] = x[i - 2] ^ left >> 8
+            x[i - 1] = x[i - 1] ^ left
+            s = ptr8(aad)
+        while i - 16:
+            x[i] = x[i] ^ s[0]
+            s = ptr8(int(s) + 1)
+            i += 1
+            left -= 1
+            if left == 0:
+                break
+        i = 0
 
 
 # Seals or opens what begun is, n >> 2 bytes at d, into o, which may be d too. Returns 0; 1 to 255
