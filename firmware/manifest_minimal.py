@@ -47,6 +47,7 @@ LEFT_OUT = (
     "oscore/keep.py",
     "oscore/proxy.py",
     "oscore/record.py",
+    "oscore/settings.py",
 )
 
 for _name in ("cbor", "aesccm", "hkdf", "coap", "oscore", "flashstore", "lwm2m"):

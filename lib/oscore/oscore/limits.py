@@ -2,9 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 sections 3.2, 3.3, 7.2.1 and 12; RFC 9053 section 4.2
 
-_ID_CONTEXT_MIN = const(32)  # R2 || R1 of the servers in use comes to 24 bytes and more
-_ID_CONTEXT_MAX = const(253)  # with its CBOR head it fits the one length byte of the option
-
 # COSE number, key, nonce and tag length in bytes: the AES-CCM algorithms with AES-128.
 _AEADS = const(
     (
@@ -46,22 +43,9 @@ class Limits:
     r2 = 2
 
     def __init__(self, **settings):
-        for name, value in settings.items():
-            if name[0] == "_" or not isinstance(getattr(self, name, None), int):
-                raise ValueError(name)
-            setattr(self, name, value)
-        if not _ID_CONTEXT_MIN <= self.id_context <= _ID_CONTEXT_MAX:
-            raise ValueError("id_context")
-        if not 0 < self.sequence < 1 << 40:
-            raise ValueError("sequence")
-        if not 0 < self.rekey <= self.sequence:
-            raise ValueError("rekey")
-        if not 1 <= self.window <= 64:
-            raise ValueError("window")
-        if not 4 <= self.nonce <= 16:
-            raise ValueError("nonce")
-        if self.reserve < 1 or self.r2 < 1 or self.echoes < 1:
-            raise ValueError("reserve, r2, echoes: at least 1")
+        from oscore.settings import settle
+
+        settle(self, settings)
 
 
 def _octets(name, value, most):
