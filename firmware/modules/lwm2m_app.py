@@ -28,6 +28,7 @@ def forget(*names):
         "lwm2m_begin",
         "lwm2m.account",
         "lwm2m.bootstrap",
+        "lwm2m.checking",
         "lwm2m.registration",
         "lwm2m.seldom",
         "lwm2m.writing",

@@ -2,6 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # heapsize: 512K
 
+import sys
 import cbor
 from check import raises, equal
 from coap.message import Message, Error, GET, POST, PUT, DELETE
@@ -242,6 +243,33 @@ def test_a_link_to_keys_is_never_served_plain():
     error = raises(ValueError, client.load, {0: {0: dict(BS)}, 21: {0: dict(BS_KEYS)}})
     equal(str(error), "/0/0/17: this firmware has no OSCORE")
     equal(client.accounts, [])
+
+
+def test_without_checking_py_keys_are_used_all_the_same():
+    # A firmware that trusts what provisioning has checked: an account is never plain by mistake.
+    sys.modules["lwm2m.checking"] = sys
+    made = []
+
+    def secure(security, keys):
+        made.append((security.iid, keys.iid))
+
+    config = {
+        0: {0: {0: "coap://h", 2: 3, 10: 7, 17: (21, 0)}, 1: {0: "coap://i", 2: 3, 10: 8}},
+        1: {0: {0: 7, 1: 60}},
+        21: {0: dict(BS_KEYS)},
+    }
+    for keys in (secure, None, "missing"):
+        client = Client("ep", log=print, secure=secure if keys else None)
+        client.model.define(OSCORE)
+        if keys is secure:
+            client.load(config)
+            # /0/1 has no Server: no account.
+            equal(([a.security.iid for a in client.accounts], made), ([0], [(0, 0)]))
+            continue
+        if keys:
+            config[21] = {}
+        raises(Exception, client.load, config)
+        equal(client.accounts, [])
 
 
 def test_no_finish_in_time_rolls_back():

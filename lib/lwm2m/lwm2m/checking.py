@@ -1,0 +1,70 @@
+# Whether a configuration makes sense: accounts, their keys, the way to each server.
+# MIT license; Copyright (c) 2026 the microlwm2m authors
+# OMA LwM2M Core 1.2.2 section 6.1.3 (factory bootstrap), appendix E.1 and E.2
+
+from .seldom import oscore_link, parse_uri
+
+_PSK = const(0)  # security mode
+
+
+def check_dtls(security):
+    """ValueError says why DTLS as an instance of /0 wants it is not to be had here."""
+    if security.mode == _PSK or security.uri.startswith("coaps:"):
+        try:
+            from .dtls import check
+        except ImportError:
+            raise ValueError("this firmware has no DTLS")
+        check(security)
+
+
+def _valid(where, check, *args):
+    try:
+        check(*args)
+    except ValueError as e:
+        raise ValueError("%s: %s" % (where, e))
+
+
+def pairs(client):
+    """Client.check()."""
+    servers = {}
+    for server in client.model.instances(1):
+        where = "/1/%d" % server.iid
+        _valid(where, server.validate)
+        if server.ssid in servers:
+            raise ValueError(
+                "%s: the short server ID of /1/%d" % (where, servers[server.ssid].iid)
+            )
+        servers[server.ssid] = server
+    linked = {}
+    found = []
+    bootstrap = None
+    for security in client.model.instances(0):
+        where = "/0/%d" % security.iid
+        _valid(where, security.validate)
+        _valid(where, parse_uri, security.uri)
+        if client.transport is None:
+            _valid(where, check_dtls, security)
+        link = oscore_link(security)
+        if link is not None:
+            if link in linked:
+                raise ValueError(
+                    "%s and /0/%d link to the same /21/%d" % (where, linked[link], link)
+                )
+            linked[link] = security.iid
+            keys = client.model.objects.get(21, ())
+            if link not in keys:
+                raise ValueError("%s/17: no /21/%d" % (where, link))
+            _valid("/21/%d" % link, keys[link].validate)
+            if client.secure is None:
+                raise ValueError(where + "/17: this firmware has no OSCORE")
+        if security.bootstrap:
+            if bootstrap:
+                raise ValueError(where + ": a second Bootstrap-Server")
+            bootstrap = security
+        elif security.ssid not in servers:
+            raise ValueError("%s: no /1 of short server ID %s" % (where, security.ssid))
+        else:
+            found.append((security, servers.pop(security.ssid)))
+    for ssid in servers:
+        raise ValueError("/1/%d: no /0 of short server ID %s" % (servers[ssid].iid, ssid))
+    return found
