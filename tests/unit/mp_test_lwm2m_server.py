@@ -66,7 +66,7 @@ def make():
     model.add(keys)
     model.add(Device(manufacturer="m"))
     model.add(Thing())
-    return Dispatcher(model), FakeAccount(model)
+    return Dispatcher(model, 1024), FakeAccount(model)
 
 
 def request(code, path, payload=b"", ct=None, accept=None, queries=(), observe=None):

@@ -7,10 +7,13 @@
 from coap.codec import Error
 
 _BAD_REQUEST = const(0x80)
+_NOT_FOUND = const(0x84)
 _INTERNAL = const(0xA0)
 _URI_QUERY = const(15)
 
-_E = const(4)  # of a row of a table (model.py)
+# Of a row of a table (model.py).
+_E = const(4)
+_MULTI = const(8)
 
 # Bound: paths that have attributes, of one server.
 MAX_ATTRIBUTES = 16
@@ -32,9 +35,13 @@ def present(model, path):
     if len(path) == 1:
         model.object(path[0])
     else:
-        model.instance(path[0], path[1])
-        if len(path) > 2 and not model.row(path)[1] & _E:
-            model.read(path, True)
+        instance = model.instance(path[0], path[1])
+        row = model.row(path) if len(path) > 2 else None
+        if row and not row[1] & _E:
+            value = model.value(instance, row)
+            there = len(path) == 3 or (row[1] & _MULTI and path[3] in (value or ()))
+            if value is None or not there:
+                raise Error(_NOT_FOUND)
 
 
 def serve(request, path, reporting):

@@ -19,7 +19,6 @@ _METHOD_NOT_ALLOWED = const(0x85)
 # is a dict {resource instance ID: value}; a list or tuple stands for one that
 # counts from 0 and is not written by servers. The numbers are those of types.py.
 _R = const(1)
-_E = const(4)
 _MULTI = const(8)
 
 
@@ -111,14 +110,14 @@ class Model:
             raise Error(_NOT_FOUND)
         return instance[iid]
 
-    def read(self, path, anyway=False):
+    def read(self, path):
         """Nodes below a path of 1 to 4 IDs: list of (path, type, value), ascending.
 
-        anyway: without regard to what servers may read. Error 4.04 when the path
-        is not there, 4.05 when it is one resource that cannot be read.
+        Error 4.04 when the path is not there, 4.05 when it is one resource that cannot
+        be read.
         """
         if len(path) < 3:
-            return self._read_below(path, anyway)
+            return self._read_below(path)
         instance = self.objects.get(path[0])
         if instance is None:
             raise Error(_NOT_FOUND)
@@ -128,7 +127,7 @@ class Model:
         row = find(instance.TABLE, path[2])
         if row is None:
             raise Error(_NOT_FOUND)
-        if not (row[1] & _R or anyway):
+        if not row[1] & _R:
             raise Error(_METHOD_NOT_ALLOWED)
         value = self.value(instance, row)
         if value is None:
@@ -145,20 +144,20 @@ class Model:
         _put(instance, path, row, value)
         return instance
 
-    def _read_below(self, path, anyway):
+    def _read_below(self, path):
         instances = self.objects.get(path[0])
         if instances is None or (len(path) == 2 and path[1] not in instances):
             raise Error(_NOT_FOUND)
         nodes = []
         for iid in path[1:] or sorted(instances):
-            self._read_instance(nodes, instances[iid], anyway)
+            self._read_instance(nodes, instances[iid])
         return nodes
 
-    def _read_instance(self, nodes, instance, anyway):
+    def _read_instance(self, nodes, instance):
         fields = instance.__dict__
         for row in instance.TABLE:
             flags = row[1]
-            if flags & _R or (anyway and not flags & _E):
+            if flags & _R:
                 # As value(), without __getattr__() for what most instances have not.
                 value = row[3]
                 if flags & _MULTI or value in fields or hasattr(type(instance), value):

@@ -81,7 +81,7 @@ class Dispatcher:
     _late = ("lwm2m.writing", "Dispatcher")
     __getattr__ = late
 
-    def __init__(self, model, max_payload=1024):
+    def __init__(self, model, max_payload):
         self.model = model
         self.max_payload = max_payload
         self.formats = {}  # the modules that were asked for: {content-format number: module}
