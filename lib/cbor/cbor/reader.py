@@ -59,7 +59,15 @@ class Reader:
         while r.more(n):
             key, value = r.text(), r.value()
             n -= 1
+
+    number(), null(), raw() and skip() are in seldom.py, and brought by the first call.
     """
+
+    def __getattr__(self, name):
+        from .seldom import Reader
+
+        method = getattr(Reader, name)
+        return lambda *args: method(self, *args)
 
     def __init__(self, buf, pos=0, end=None):
         self.buf = memoryview(buf)
@@ -165,12 +173,6 @@ class Reader:
             return struct.unpack(">d", self._take(8))[0]
         raise CBORDecodeError("not a float")
 
-    def number(self):
-        """An int or a float from any of their encodings, tags 2 to 5 included."""
-        from .seldom import number
-
-        return number(self)
-
     def bool(self):
         """A boolean."""
         first = self.peek()
@@ -178,13 +180,6 @@ class Reader:
             raise CBORDecodeError("not a boolean")
         self.pos += 1
         return first == 0xF5
-
-    def null(self):
-        """Whether the next item is null; takes it only if so."""
-        if self.peek() != 0xF6:
-            return False
-        self.pos += 1
-        return True
 
     def array(self):
         """The head of an array: the number of its elements, or -1 for "until the break"."""
@@ -219,22 +214,10 @@ class Reader:
         """A tag's number; the item that it belongs to comes next."""
         return self._head(_TAG)
 
-    def raw(self):
-        """The next item's encoding, as a memoryview into the buffer."""
-        start = self.pos
-        self.skip()
-        return self.buf[start : self.pos]
-
     def _count(self):
         self._left -= 1
         if self._left < 0:
             raise CBORDecodeError("more than MAX_ITEMS")
-
-    def skip(self, depth=0):
-        """Pass over the next item, checking that it is well-formed but not its text."""
-        from .seldom import skip
-
-        skip(self, depth)
 
     # An item of major type 7, as an object.
     def _special(self):

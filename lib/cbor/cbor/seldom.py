@@ -1,10 +1,10 @@
 # What is seldom needed: big numbers and fractions as they are read, half floats as they are
-# written, items that are passed over.
+# written, and methods of Reader and Writer that few call.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8949 sections 3.3 and 3.4
 #
-# Where it is left out, big numbers are refused, and Reader.number(), skip(), raw() and
-# Writer(half=True) are ImportErrors.
+# Where it is left out, big numbers are refused, and these methods and Writer(half=True) are
+# ImportErrors. The classes here have no instances: their methods are found by __getattr__().
 
 import cbor
 
@@ -16,19 +16,6 @@ _ARRAY = const(4)
 _MAP = const(5)
 _TAG = const(6)
 _SIMPLE = const(7)
-
-
-def number(r):
-    """What Reader.number() does."""
-    major = r.major()
-    if major <= _NINT:
-        return r.int()
-    if major == _SIMPLE:
-        return r.float()
-    tag = r.tag()
-    if not 2 <= tag <= 5:
-        raise CBORDecodeError("not a number")
-    return big(r, tag)
 
 
 def big(r, tag):
@@ -98,31 +85,77 @@ def half(single):
     return bytes((sign | exp << 2 | mant >> 8, mant & 0xFF))
 
 
-def skip(r, depth):
-    """What Reader.skip() does, depth arrays, maps and tags deep."""
-    first = r.peek()
-    major = first >> 5
-    if major <= _NINT:
-        r._head(major)
-    elif major <= _TEXT:
-        n = r._head(major, True)
-        if n is not None:
-            r._take(n)
+class Reader:
+    # Of reader.Reader.
+
+    def number(self):
+        """An int or a float from any of their encodings, tags 2 to 5 included."""
+        major = self.major()
+        if major <= _NINT:
+            return self.int()
+        if major == _SIMPLE:
+            return self.float()
+        tag = self.tag()
+        if not 2 <= tag <= 5:
+            raise CBORDecodeError("not a number")
+        return big(self, tag)
+
+    def null(self):
+        """Whether the next item is null; takes it only if so."""
+        if self.peek() != 0xF6:
+            return False
+        self.pos += 1
+        return True
+
+    def raw(self):
+        """The next item's encoding, as a memoryview into the buffer."""
+        start = self.pos
+        self.skip()
+        return self.buf[start : self.pos]
+
+    def skip(self, depth=0):
+        """Pass over the next item, checking that it is well-formed but not its text."""
+        first = self.peek()
+        major = first >> 5
+        if major <= _NINT:
+            self._head(major)
+        elif major <= _TEXT:
+            n = self._head(major, True)
+            if n is not None:
+                self._take(n)
+            else:
+                while not self._ended():
+                    self._take(self._head(major))
+        elif major == _SIMPLE:
+            self._special()
         else:
-            while not r._ended():
-                r._take(r._head(major))
-    elif major == _SIMPLE:
-        r._special()
-    else:
-        if depth >= cbor.MAX_DEPTH:
-            raise CBORDecodeError("deeper than MAX_DEPTH")
-        if major == _TAG:
-            r._head(_TAG)
-            skip(r, depth + 1)
-            return
-        n = r.array() if major == _ARRAY else r.map()
-        while r.more(n):
-            skip(r, depth + 1)
-            if major == _MAP:
-                skip(r, depth + 1)
-            n -= 1
+            if depth >= cbor.MAX_DEPTH:
+                raise CBORDecodeError("deeper than MAX_DEPTH")
+            if major == _TAG:
+                self._head(_TAG)
+                Reader.skip(self, depth + 1)
+                return
+            n = self.array() if major == _ARRAY else self.map()
+            while self.more(n):
+                Reader.skip(self, depth + 1)
+                if major == _MAP:
+                    Reader.skip(self, depth + 1)
+                n -= 1
+
+
+class Writer:
+    # Of writer.Writer.
+
+    def simple(self, n):
+        """A simple value: 0 to 23 or 32 to 255; undefined is 23."""
+        if not 0 <= n <= 255 or 24 <= n < 32:
+            raise ValueError("n: 0 to 23 or 32 to 255")
+        self._head(0xE0, n)
+
+    def begin_bytes(self):
+        """Begin a byte string of pieces: bytes() for each, then end()."""
+        self._byte(0x5F)
+
+    def begin_text(self):
+        """Begin a text string of pieces: text() for each, then end()."""
+        self._byte(0x7F)

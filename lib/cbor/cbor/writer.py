@@ -26,7 +26,14 @@ class Writer:
     precision; without it in single precision when that loses nothing, else in double.
     `pos` is where the next item goes, `limit` where the room ends. Every method raises ValueError when the item does
     not fit, and then has written nothing or a part of it behind pos.
+    simple(), begin_bytes() and begin_text() are in seldom.py, and brought by the first call.
     """
+
+    def __getattr__(self, name):
+        from .seldom import Writer
+
+        method = getattr(Writer, name)
+        return lambda *args: method(self, *args)
 
     # Not in the instance where it is so.
     half = False
@@ -173,12 +180,6 @@ class Writer:
         """The null."""
         self._head(_SIMPLE, 22)
 
-    def simple(self, n):
-        """A simple value: 0 to 23 or 32 to 255; undefined is 23."""
-        if not 0 <= n <= 255 or 24 <= n < 32:
-            raise ValueError("n: 0 to 23 or 32 to 255")
-        self._head(_SIMPLE, n)
-
     def array(self, n=-1):
         """The head of an array of n elements, or of one that end() closes."""
         if n >= 0:
@@ -192,14 +193,6 @@ class Writer:
             self._head(_MAP, n)
         else:
             self._byte(_MAP | 31)
-
-    def begin_bytes(self):
-        """Begin a byte string of pieces: bytes() for each, then end()."""
-        self._byte(_BYTES | 31)
-
-    def begin_text(self):
-        """Begin a text string of pieces: text() for each, then end()."""
-        self._byte(_TEXT | 31)
 
     def end(self):
         """The break, which closes what has no length."""
