@@ -2,9 +2,70 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # OMA LwM2M Core 1.2.2 section 6.1.3 (factory bootstrap), appendix E.1 and E.2
 
+from coap.codec import Error
 from .seldom import oscore_link, parse_uri
+from .writing import is_id
+
+# Of a row of a table (model.py), and of its types.
+_E = const(4)
+_MULTI = const(8)
+_OBJLNK = const(7)
 
 _PSK = const(0)  # security mode
+
+
+def checked(model, objects):
+    """(object ID, instance ID, {resource ID: value}) of all instances of a configuration."""
+    for oid in objects:
+        if not is_id(oid) or not isinstance(objects[oid], dict):
+            raise ValueError("/%r: no map of instances" % (oid,))
+        for iid in objects[oid]:
+            try:
+                values = values_of(model, oid, iid, objects[oid][iid])
+            except ValueError as e:
+                raise ValueError("/%d/%r: %s" % (oid, iid, e))
+            yield oid, iid, values
+
+
+def values_of(model, oid, iid, given):
+    """{resource ID: value} of an instance of a configuration, of the types that the table says;
+    what the table does not know is left out. given: the same, of any origin. Raises ValueError
+    that names what cannot be."""
+    if not is_id(iid):
+        raise ValueError("no instance ID")
+    if not isinstance(given, dict):
+        raise ValueError("no map of resources")
+    if oid not in model.classes:
+        raise ValueError("no such object in this firmware")
+    values = {}
+    for row in model.classes[oid].TABLE:
+        if row[0] in given and not row[1] & _E:
+            try:
+                values[row[0]] = _value(row, given[row[0]])
+            except (Error, TypeError):
+                raise ValueError(row[3] + ": a value of the wrong type")
+    return values
+
+
+def _value(row, value):
+    if not row[1] & _MULTI:
+        return _single(row[2], value)
+    values = {}
+    for riid in value:
+        if not is_id(riid):
+            raise TypeError
+        values[riid] = _single(row[2], value[riid])
+    return values
+
+
+def _single(kind, value):
+    if kind == _OBJLNK and isinstance(value, (list, tuple)):
+        if len(value) != 2 or not is_id(value[0], 65535) or not is_id(value[1], 65535):
+            raise TypeError
+        return tuple(value)
+    from .formats.value import coerce
+
+    return coerce(kind, value)
 
 
 def check_dtls(security):

@@ -10,18 +10,11 @@ import asyncio
 import os
 import socket
 
-from coap.codec import Error
 from coap.params import Params
 from coap.transport import UDP, Clock, resolve
 from .client import Account, earlier
 from .model import Model
 from .server import Dispatcher
-from .writing import is_id
-
-# Of a row of a table (model.py), and of its types.
-_E = const(4)
-_MULTI = const(8)
-_OBJLNK = const(7)
 
 _DEFAULT_PORT = const(5683)
 # An Objlnk to nothing (Core 1.2.2 appendix C).
@@ -80,45 +73,11 @@ def oscore_link(security):
     return None if link is None or link[1] == _NO_LINK else link[1]
 
 
-def values_of(model, oid, iid, given):
-    """{resource ID: value} of an instance of a configuration, of the types that the table says;
-    what the table does not know is left out. given: the same, of any origin. Raises ValueError
-    that names what cannot be."""
-    if not is_id(iid):
-        raise ValueError("no instance ID")
-    if not isinstance(given, dict):
-        raise ValueError("no map of resources")
-    if oid not in model.classes:
-        raise ValueError("no such object in this firmware")
-    values = {}
-    for row in model.classes[oid].TABLE:
-        if row[0] in given and not row[1] & _E:
-            try:
-                values[row[0]] = _value(row, given[row[0]])
-            except (Error, TypeError):
-                raise ValueError(row[3] + ": a value of the wrong type")
-    return values
-
-
-def _value(row, value):
-    if not row[1] & _MULTI:
-        return _single(row[2], value)
-    values = {}
-    for riid in value:
-        if not is_id(riid):
-            raise TypeError
-        values[riid] = _single(row[2], value[riid])
-    return values
-
-
-def _single(kind, value):
-    if kind == _OBJLNK and isinstance(value, (list, tuple)):
-        if len(value) != 2 or not is_id(value[0], 65535) or not is_id(value[1], 65535):
-            raise TypeError
-        return tuple(value)
-    from .formats.value import coerce
-
-    return coerce(kind, value)
+def _as_given(model, objects):
+    # What provisioning has checked.
+    for oid in objects:
+        for iid in objects[oid]:
+            yield oid, iid, objects[oid][iid]
 
 
 class Client:
@@ -165,16 +124,15 @@ class Client:
 
         Raises ValueError that names what cannot be used.
         """
-        model = self.model
-        for oid, instances in objects.items():
-            if not is_id(oid) or not isinstance(instances, dict):
-                raise ValueError("/%r: no map of instances" % (oid,))
-            for iid in instances:
-                try:
-                    values = values_of(model, oid, iid, instances[iid])
-                    model.add(model.fill(oid, iid, values), iid)
-                except ValueError as e:
-                    raise ValueError("/%d/%r: %s" % (oid, iid, e))
+        try:
+            from .checking import checked
+        except ImportError:
+            checked = _as_given
+        for oid, iid, values in checked(self.model, objects):
+            try:
+                self.model.add(self.model.fill(oid, iid, values), iid)
+            except ValueError as e:
+                raise ValueError("/%d/%d: %s" % (oid, iid, e))
         self.make_sessions()
         if not self.sessions:
             raise ValueError("no server: /0 has no instance")
