@@ -1,5 +1,5 @@
-# The minimal profile, in place of manifest.py: factory bootstrap, servers over OSCORE, the formats
-# made of CBOR, observe; for a port with cryptolib and hashlib.
+# The minimal profile, in place of manifest.py: factory bootstrap, servers over OSCORE, CBOR and
+# SenML CBOR, observe; for a port with cryptolib and hashlib.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 #
 # A request for a format that is left out is answered 4.06 or 4.15, a Create, a Delete, a Discover, a
@@ -35,6 +35,7 @@ LEFT_OUT = (
     "lwm2m/discover.py",
     "lwm2m/dtls.py",
     "lwm2m/formats/link.py",
+    "lwm2m/formats/lwm2m_cbor.py",
     "lwm2m/formats/oma_json.py",
     "lwm2m/formats/opaque.py",
     "lwm2m/formats/senml_json.py",

@@ -161,7 +161,7 @@ def test_formats_that_are_left_out(minimal):
             codes[name] = (read.code, write.code)
 
     codes = ask(minimal, "formats.img", questions)
-    for name in ("cbor", "senml-cbor", "lwm2m-cbor"):
+    for name in ("cbor", "senml-cbor"):
         assert codes.pop(name) == ("2.05", "2.04"), name
     assert set(codes.values()) == {("4.06", "4.15")}, codes
 
