@@ -38,6 +38,7 @@ LEFT_OUT = (
     "lwm2m/formats/lwm2m_cbor.py",
     "lwm2m/formats/oma_json.py",
     "lwm2m/formats/opaque.py",
+    "lwm2m/formats/paths.py",
     "lwm2m/formats/senml_json.py",
     "lwm2m/formats/text.py",
     "lwm2m/formats/texts.py",

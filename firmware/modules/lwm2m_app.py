@@ -39,6 +39,7 @@ def forget(*names):
         "lwm2m.discover",
         "lwm2m.formats.link",
         "lwm2m.formats.cbor_decode",
+        "lwm2m.formats.paths",
         "lwm2m.formats.value",
         "lwm2m.formats",
         "lwm2m.objects.accounts",

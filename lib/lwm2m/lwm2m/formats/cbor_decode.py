@@ -37,20 +37,13 @@ def decode(base, payload, typeof):
 def decode_senml(base, payload, typeof):
     """See formats/__init__.py."""
     try:
-        return v.decode_records(base, _records(payload), typeof)
+        return v.decode_records(base, records(payload), typeof)
     except CBORDecodeError:
         raise v.bad()
 
 
-def decode_paths(payload):
-    """The paths that a Read- or Observe-Composite asks for."""
-    try:
-        return v.paths_of(_records(payload))
-    except CBORDecodeError:
-        raise v.bad()
-
-
-def _records(payload):
+def records(payload):
+    """Iterate over the records of a SenML payload. Raises CBORDecodeError."""
     r = Reader(payload)
     while r.major() == _TAG:
         r.tag()

@@ -54,8 +54,10 @@ def _record(w, base, node, i):
 
 def __getattr__(name):
     # What reads is apart, and not kept here: many a server only asks for values.
-    if name not in ("decode", "decode_paths"):
+    if name == "decode":
+        from .cbor_decode import decode_senml as value
+    elif name == "decode_paths":
+        from .paths import decode_paths as value
+    else:
         raise AttributeError(name)
-    from .cbor_decode import decode_paths, decode_senml
-
-    return decode_senml if name == "decode" else decode_paths
+    return value

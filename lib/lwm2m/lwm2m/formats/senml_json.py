@@ -68,7 +68,9 @@ def decode(base, payload, typeof):
 
 def decode_paths(payload):
     """The paths that a Read- or Observe-Composite asks for."""
-    return v.paths_of(Reader(payload).records())
+    from .paths import paths_of
+
+    return paths_of(Reader(payload).records())
 
 
 class Reader:

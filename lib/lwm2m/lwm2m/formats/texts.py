@@ -4,7 +4,7 @@
 
 from binascii import a2b_base64, b2a_base64
 from coap.codec import Error
-from .value import bad, coerce, decode_records, paths_of, resource  # noqa: F401  theirs as well
+from .value import bad, coerce, decode_records, resource  # noqa: F401  theirs as well
 
 _NOT_ACCEPTABLE = const(0x86)
 

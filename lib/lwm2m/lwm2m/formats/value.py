@@ -129,9 +129,9 @@ def resource(base, typeof):
     return typeof(base[0], base[2])
 
 
-def _names(records):
-    # (record, path). A base name holds until the next one, and counts wherever in its
-    # record it stands: Leshan writes it last.
+def names(records):
+    """(record, path) of each. A base name holds until the next one, and counts wherever in
+    its record it stands: Leshan writes it last."""
     bn = ""
     n = 0
     for record in records:
@@ -149,7 +149,7 @@ def decode_records(base, records, typeof):
     """List of (path, value). records: dicts of labels (numbers as in SenML CBOR, 100 for
     "vlo") to values as value.coerce() takes them. Times and units are left alone."""
     out = []
-    for record, path in _names(records):
+    for record, path in names(records):
         if len(path) < 3 or path[: len(base)] != base:
             raise bad()
         typ = typeof(path[0], path[2])
@@ -176,8 +176,3 @@ def decode_records(base, records, typeof):
             raise bad()
         out.append((path, coerce(typ, value)))
     return out
-
-
-def paths_of(records):
-    """List of the paths that records name, whatever their values."""
-    return [path for _, path in _names(records)]
