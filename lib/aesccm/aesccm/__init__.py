@@ -15,8 +15,8 @@ bytes = bytes
 
 _ECB = const(1)
 _BYTES = (bytes, bytearray, memoryview)
-_TRY_NONCE = b"\x00\x00\x00\x03\x02\x01\x00\xa0\xa1\xa2\xa3\xa4\xa5"
-_TRY_SEALED = (
+_TRY_NONCE = const(b"\x00\x00\x00\x03\x02\x01\x00\xa0\xa1\xa2\xa3\xa4\xa5")
+_TRY_SEALED = const(
     b"X\x8c\x97\x9aa\xc6c\xd2\xf0f\xd0\xc2\xc0\xf9\x89\x80m_ka\xda\xc3\x84\x17\xe8\xd1,\xfd\xf9&\xe0"
 )
 
@@ -95,14 +95,18 @@ def _begin(x: ptr8, n: int, nonce, aad, state):
             n = 1
             if own == 0:
                 a = b
+            c = 0
             if left >= 0xFF00:
                 x[0] = x[0] ^ 0xFF
                 x[1] = x[1] ^ 0xFE
-                x[2] = x[2] ^ left >> 24
-                x[3] = x[3] ^ left >> 16
+                c = 2
                 i = 6
-            x[i - 2] = x[i - 2] ^ left >> 8
-            x[i - 1] = x[i - 1] ^ left
+            v = left
+            j = i
+            while j - c:
+                j -= 1
+                x[j] = x[j] ^ v
+                v >>= 8
             s = ptr8(aad)
         while i - 16:
             x[i] = x[i] ^ s[0]
@@ -163,11 +167,12 @@ def _crypt(o: ptr8, d: ptr8, x: ptr8, n: int, state) -> int:
         w[5] = w[9]
         w[6] = w[10]
         w[7] = w[11]
-        x[31] = c
-        x[30] = c >> 8
-        if c > 0xFFFF:  # else these may be the nonce's last bytes
-            x[29] = c >> 16
-            x[28] = c >> 24
+        v = c
+        i = 31
+        while v:  # no more bytes than it has: the nonce may end at the third
+            x[i] = v
+            v >>= 8
+            i -= 1
         if own:
             encrypt(a, b, key, 2)
         else:

@@ -20,12 +20,12 @@ MAX_FILE = 65536
 # A slot: magic and version; generation; bytes of records; then the CRC of these and of
 # the records; then the records: name's length (1), data's length (2), name, data.
 # What follows is of no meaning. Numbers are little-endian.
-_HEAD = "<4sII"
-_HEAD_LEN = 12
-_CRC_AT = 12
-_BODY_AT = 16
-_MAGIC = b"mfs"
-_VERSION = b"1"
+_HEAD = const("<4sII")
+_HEAD_LEN = const(12)
+_CRC_AT = const(12)
+_BODY_AT = const(16)
+_MAGIC = const(b"mfs")
+_VERSION = const(b"1")
 _ZEROS = bytes(64)
 
 

@@ -2,8 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 2104 and RFC 5869.
 
-_BLOCK = 64  # bytes that SHA-256 takes at once
-_HASH = 32  # bytes that it gives
+_BLOCK = const(64)  # bytes that SHA-256 takes at once
+_HASH = const(32)  # bytes that it gives
 
 
 def _provider(sha256):

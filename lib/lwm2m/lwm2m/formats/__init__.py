@@ -21,7 +21,7 @@ _CONTENT_FORMAT = const(12)
 
 # Number and module of each, ascending.
 NUMBERS = (0, 42, 60, 110, 112, 11542, 11543, 11544)
-_MODULES = ("text", "opaque", "cbor", "senml_json", "senml_cbor", "tlv", "oma_json", "lwm2m_cbor")
+_MODULES = const(("text", "opaque", "cbor", "senml_json", "senml_cbor", "tlv", "oma_json", "lwm2m_cbor"))
 
 
 def get(ct):

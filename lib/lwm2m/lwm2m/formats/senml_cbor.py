@@ -11,10 +11,10 @@ CT = 112
 NAME = "SENML_CBOR"
 
 # As value.name(), in bytes, which are not looked for among the interned strings.
-_NAMES = (b"", b"/%d", b"/%d/%d", b"/%d/%d/%d", b"/%d/%d/%d/%d")
+_NAMES = const((b"", b"/%d", b"/%d/%d", b"/%d/%d/%d", b"/%d/%d/%d/%d"))
 
 # The label of each type's value: v, vs, vb or vd. An Objlnk has "vlo".
-_LABELS = (b"\x03", b"\x02", b"\x02", b"\x02", b"\x04", b"\x08", b"\x02", b"cvlo", b"\x03")
+_LABELS = const((b"\x03", b"\x02", b"\x02", b"\x02", b"\x04", b"\x08", b"\x02", b"cvlo", b"\x03"))
 
 
 def encode(base, nodes, buf):
