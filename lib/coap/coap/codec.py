@@ -52,7 +52,7 @@ class Message:
     kinds: which options a request has that was read; see read_body().
 
     What is not found among the methods here is a function of late.py that takes the message first:
-    add(number, value), opts(number), set(number, value), remove(number), path().
+    opts(number), set(number, value), remove(number), path().
     """
 
     # What messages made here have only once they are sent, if at all: an instance grows by
@@ -86,11 +86,36 @@ class Message:
         value = self.opt(number)
         return default if value is None else int.from_bytes(value, "big")
 
+    def add(self, number, value):
+        """Add an option behind those of the same number and return the message.
+        value: bytes-like, str (sent as UTF-8) or int (sent in as few bytes as it needs)."""
+        if isinstance(value, int):
+            value = uint_bytes(value)
+        elif isinstance(value, str):
+            value = value.encode()
+        options = self.options
+        i = len(options)
+        while i and options[i - 1][0] > number:
+            i -= 1
+        options.insert(i, (number, value))
+        self.kinds = 1
+        return self
+
     def __getattr__(self, name):
         import coap.late
 
         method = getattr(coap.late, name)
         return lambda *args: method(self, *args)
+
+
+def uint_bytes(value):
+    """An unsigned integer in as few bytes as it needs; 0 is empty (RFC 7252 section 3.2)."""
+    if value < 0:
+        raise ValueError("value")
+    n = 0 if value == 0 else 1
+    while value >> 8 * n:
+        n += 1
+    return value.to_bytes(n, "big")
 
 
 def parse(data, msg):

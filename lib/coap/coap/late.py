@@ -24,22 +24,6 @@ _NOT_KEY = (_ETAG, _OBSERVE, _BLOCK2, _BLOCK1, _SIZE2, _SIZE1, _ECHO, _NO_RESPON
 # ---- Methods of Message
 
 
-def add(msg, number, value):
-    """Add an option behind those of the same number and return the message.
-    value: bytes-like, str (sent as UTF-8) or int (sent in as few bytes as it needs)."""
-    if isinstance(value, int):
-        value = uint_bytes(value)
-    elif isinstance(value, str):
-        value = value.encode()
-    options = msg.options
-    i = len(options)
-    while i and options[i - 1][0] > number:
-        i -= 1
-    options.insert(i, (number, value))
-    msg.kinds = 1
-    return msg
-
-
 def opts(msg, number):
     """All values of an option, in order."""
     return [value for n, value in msg.options if n == number]
@@ -48,7 +32,7 @@ def opts(msg, number):
 def set(msg, number, value):
     """Replace all options of that number by one and return the message."""
     remove(msg, number)
-    return add(msg, number, value)
+    return msg.add(number, value)
 
 
 def remove(msg, number):
@@ -67,16 +51,6 @@ def path(msg):
         return [str(value, "utf-8") for value in opts(msg, _URI_PATH)]
     except UnicodeError:
         raise Error(_BAD_OPTION)
-
-
-def uint_bytes(value):
-    """An unsigned integer in as few bytes as it needs; 0 is empty (RFC 7252 section 3.2)."""
-    if value < 0:
-        raise ValueError("value")
-    n = 0 if value == 0 else 1
-    while value >> 8 * n:
-        n += 1
-    return value.to_bytes(n, "big")
 
 
 # ---- Options with extended delta or length

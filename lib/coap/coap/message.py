@@ -2,9 +2,8 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 3 (format), 5.10 and 12 (numbers); RFC 7641, 7959, 7967, 8132, 8613, 9175.
 
-from coap.codec import Error, FormatError, Message, pack, parse, read  # noqa: F401
+from coap.codec import Error, FormatError, Message, pack, parse, read, uint_bytes  # noqa: F401
 from coap.errors import PlainError, SecurityError  # noqa: F401
-from coap.late import uint_bytes  # noqa: F401
 
 # Types. These are part of the interface, so they are not named with an underscore.
 CON = const(0)

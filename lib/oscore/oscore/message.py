@@ -252,7 +252,7 @@ def _unite(inner, outer, piv):
             if outer.opt(_OBSERVE) is None:
                 options.pop(i)  # a proxy took it off: no longer an observation
             elif inner.code > 31:
-                from coap.late import uint_bytes
+                from coap.codec import uint_bytes
 
                 order = 0 if piv is None else int.from_bytes(piv, "big") + 1
                 options[i] = (number, uint_bytes(order & 0xFFFFFF))
