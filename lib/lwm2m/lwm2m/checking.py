@@ -11,20 +11,47 @@ _E = const(4)
 _MULTI = const(8)
 _OBJLNK = const(7)
 
-_PSK = const(0)  # security mode
+# Security modes (resource 2 of /0). OSCORE runs over PSK or over NOSEC.
+_PSK = const(0)
+_NOSEC = const(3)
+
+_MAX_ID = const(65534)
+
+
+class Security:
+    # Of objects.accounts.Security.
+
+    def validate(self):
+        if not self.uri.startswith(("coap://", "coaps://")):
+            raise ValueError("uri")
+        if self.mode not in (_PSK, _NOSEC):
+            raise ValueError("mode")
+        if self.ssid is not None and not 1 <= self.ssid <= _MAX_ID and not self.bootstrap:
+            raise ValueError("ssid")
+        if self.oscore is not None and self.oscore[0] not in (21, 65535):
+            raise ValueError("oscore")
+
+
+class OSCORE:
+    # Of objects.accounts.OSCORE.
+
+    def validate(self):
+        if self.check:
+            self.check()
 
 
 def checked(model, objects):
-    """(object ID, instance ID, {resource ID: value}) of all instances of a configuration."""
+    """(instance ID, instance) of all that a configuration has, not yet added."""
     for oid in objects:
         if not is_id(oid) or not isinstance(objects[oid], dict):
             raise ValueError("/%r: no map of instances" % (oid,))
         for iid in objects[oid]:
             try:
-                values = values_of(model, oid, iid, objects[oid][iid])
+                instance = model.fill(oid, iid, values_of(model, oid, iid, objects[oid][iid]))
+                instance.validate()
             except ValueError as e:
                 raise ValueError("/%d/%r: %s" % (oid, iid, e))
-            yield oid, iid, values
+            yield iid, instance
 
 
 def values_of(model, oid, iid, given):

@@ -77,7 +77,7 @@ def _as_given(model, objects):
     # What provisioning has checked.
     for oid in objects:
         for iid in objects[oid]:
-            yield oid, iid, objects[oid][iid]
+            yield iid, model.fill(oid, iid, objects[oid][iid])
 
 
 class Client:
@@ -128,11 +128,11 @@ class Client:
             from .checking import checked
         except ImportError:
             checked = _as_given
-        for oid, iid, values in checked(self.model, objects):
+        for iid, instance in checked(self.model, objects):
             try:
-                self.model.add(self.model.fill(oid, iid, values), iid)
+                self.model.add(instance, iid)
             except ValueError as e:
-                raise ValueError("/%d/%d: %s" % (oid, iid, e))
+                raise ValueError("/%d/%d: %s" % (instance.OID, iid, e))
         self.make_sessions()
         if not self.sessions:
             raise ValueError("no server: /0 has no instance")

@@ -44,9 +44,6 @@ MAX_INSTANCES = 16
 MAX_RESOURCE_INSTANCES = 32
 
 _MAX_ID = const(65534)
-# Security modes (resource 2 of /0). OSCORE runs over PSK or over NOSEC.
-_PSK = const(0)
-_NOSEC = const(3)
 
 
 def is_id(value, most=_MAX_ID):
@@ -78,25 +75,15 @@ def part(name, code=_METHOD_NOT_ALLOWED):
 
 
 class Instance:
-    # Of model.Instance, as the three below of the objects of these names.
+    # Of model.Instance.
 
     def validate(self):
         pass
 
 
-class Security(Instance):
-    def validate(self):
-        if not self.uri.startswith(("coap://", "coaps://")):
-            raise ValueError("uri")
-        if self.mode not in (_PSK, _NOSEC):
-            raise ValueError("mode")
-        if self.ssid is not None and not 1 <= self.ssid <= _MAX_ID and not self.bootstrap:
-            raise ValueError("ssid")
-        if self.oscore is not None and self.oscore[0] not in (21, 65535):
-            raise ValueError("oscore")
+class Server:
+    # Of objects.accounts.Server; what validates the others is in checking.py.
 
-
-class Server(Instance):
     def validate(self):
         if self.ssid is None or not 1 <= self.ssid <= _MAX_ID:
             raise ValueError("ssid")
@@ -125,12 +112,6 @@ class Server(Instance):
     def _trigger(self, what):
         if self.account:
             return lambda: self.account.trigger(what)
-
-
-class OSCORE(Instance):
-    def validate(self):
-        if self.check:
-            self.check()
 
 
 class Model:
@@ -185,14 +166,13 @@ class Model:
         return instance
 
     def fill(self, oid, iid, values):
-        """A new instance with these values, not yet added. values: of the types that the
-        table says. ValueError says what makes no sense."""
+        """A new instance with these values, not yet added nor validated. values: of the types
+        that the table says."""
         instance = self.classes[oid]()
         instance.iid = iid
         for row in instance.TABLE:
             if row[0] in values and not row[1] & _E:
                 setattr(instance, row[3], values[row[0]])
-        instance.validate()
         return instance
 
     def free_iid(self, instances):

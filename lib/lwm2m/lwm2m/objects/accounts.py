@@ -22,7 +22,7 @@ _NOSEC = const(3)
 
 class Security(Instance):
     """Where a server is and what secures the way to it. No server reads or writes it.
-    Its validate() is in writing.py."""
+    Its validate() is in checking.py."""
 
     OID = 0
     VERSION = "1.2"
@@ -41,7 +41,7 @@ class Security(Instance):
         (17, 0, _OBJLNK, "oscore"),
     )
 
-    _late = ("lwm2m.writing", "Security")
+    _late = ("lwm2m.checking", "Security")
 
 
 class Server(Instance):
@@ -100,7 +100,7 @@ class OSCORE(Instance):
         (6, 0, _OPAQUE, "id_context"),
     )
 
-    _late = ("lwm2m.writing", "OSCORE")
+    _late = ("lwm2m.checking", "OSCORE")
 
     # check(instance), set by whoever brings OSCORE: raises ValueError for what
     # cannot be used, so that it is refused when it is written and never later.
