@@ -10,8 +10,15 @@ len = len
 CT = 112
 NAME = "SENML_CBOR"
 
+_OBJLNK = const(7)
+# Bytes that hold the longest path and what is around it.
+_ENOUGH = const(32)
+
 # As value.name(), in bytes, which are not looked for among the interned strings.
 _NAMES = const((b"", b"/%d", b"/%d/%d", b"/%d/%d/%d", b"/%d/%d/%d/%d"))
+
+# Those of a value, behind an array of one map of two; the fourth byte is their head.
+_FORMS = const((b"\x81\xa2\x21?/%d/%d/%d", b"\x81\xa2\x21?/%d/%d/%d/%d"))
 
 # The label of each type's value: v, vs, vb or vd. An Objlnk has "vlo".
 _LABELS = const((b"\x03", b"\x02", b"\x02", b"\x02", b"\x04", b"\x08", b"\x02", b"cvlo", b"\x03"))
@@ -21,14 +28,21 @@ def encode(base, nodes, buf):
     """Write nodes; see formats/__init__.py."""
     buf = writer(buf)
     i = len(nodes)
-    if i == 1 and nodes[0][0] == base:
+    if i == 1 and nodes[0][0] == base and buf.limit >= _ENOUGH:
         # As _record(), for most.
-        buf.raw(b"\x81\xa2\x21")
-        buf.text(_NAMES[len(base)] % base)
+        base = _FORMS[len(base) - 3] % base
+        i = len(base)
         nodes = nodes[0]
-        buf.raw(_LABELS[nodes[1]])
-        write(buf, nodes[1], nodes[2], False)
-        return buf.pos
+        if i < 28 and nodes[1] != _OBJLNK:
+            buf.buf[0:i] = base
+            buf.buf[3] = 0x5C + i
+            buf.buf[i] = _LABELS[nodes[1]][0]
+            buf.pos = i + 1
+            write(buf, nodes[1], nodes[2], False)
+            return buf.pos
+        base = nodes[0]
+        nodes = [nodes]
+        i = 1
     buf.array(i)
     i = 0
     while i < len(nodes):
