@@ -129,13 +129,17 @@ class Model:
             raise Error(_NOT_FOUND)
         if not row[1] & _R:
             raise Error(_METHOD_NOT_ALLOWED)
+        if not row[1] & _MULTI:
+            # As value(), by one call less.
+            value = getattr(instance, row[3], None)
+            if callable(value):
+                value = value()
+            if value is None or len(path) == 4:
+                raise Error(_NOT_FOUND)
+            return [(path, row[2], value)]
         value = self.value(instance, row)
         if value is None:
             raise Error(_NOT_FOUND)
-        if not row[1] & _MULTI:
-            if len(path) == 4:
-                raise Error(_NOT_FOUND)
-            return [(path, row[2], value)]
         if len(path) == 4:
             if path[3] not in value:
                 raise Error(_NOT_FOUND)

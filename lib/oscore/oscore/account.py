@@ -25,6 +25,7 @@ _UNAUTHORIZED = const(0x81)
 _BAD_OPTION = const(0x82)
 _UNAVAILABLE = const(0xA3)
 _OBSERVE = const(6)
+_CONTENT_FORMAT = const(12)
 _ECHO = const(252)
 
 _ACK = const(2)
@@ -278,7 +279,7 @@ class Account:
         if ctx is self._pending:
             # The peer has the context of our R3: request 3 arrived, its answer is lost.
             self.promote(ctx)
-        # A binding, of most at once.
+        # A binding, of most at once: one name more would be a frame on the heap.
         if outer.code == _FETCH:
             outer = Binding(self, ctx, piv)
             outer.fetch = True
@@ -293,7 +294,13 @@ class Account:
     def seal_ack(self, msg, binding, mid, token):
         """The datagram of a response in an ACK, with that message ID and token: what pack()
         of coap makes of seal_response(), for most in fewer steps. Raises what that does."""
-        if binding.own or binding.fetch or binding.nonce is not None or _special(msg.options):
+        if (
+            binding.own
+            or binding.fetch
+            or binding.nonce is not None
+            or (len(msg.options) != 1 or msg.options[0][0] != _CONTENT_FORMAT)
+            and _special(msg.options)
+        ):
             return pack(self.seal_response(msg, binding), _ACK, mid, token)
         if not binding.ctx.live():
             raise Error(_UNAVAILABLE, "context is gone")

@@ -96,14 +96,21 @@ def option_of(outer):
 def fields_of(outer):
     """As decode_option(), of a request's OSCORE option; None without one, False where it is not
     that of a sealed request (section 8.2)."""
+    option = outer.options
+    if len(option) == 1 and option[0][0] == _OSCORE and outer.payload:
+        # As decode_option(), of most: a Partial IV of 1 to 5 bytes and a kid.
+        option = option[0][1]
+        n = len(option) and option[0] - 7
+        if 1 < n < 7 and n <= len(option) and (n == 2 or option[1]):
+            return bytes(option[1:n]), option[n:], None
+    return _fields_of(outer)
+
+
+def _fields_of(outer):
     try:
-        option = outer.options
-        if len(option) == 1 and option[0][0] == _OSCORE:
-            option = option[0][1]
-        else:
-            option = option_of(outer)
-            if option is None:
-                return None
+        option = option_of(outer)
+        if option is None:
+            return None
         option = decode_option(option)
     except ValueError:
         return False
