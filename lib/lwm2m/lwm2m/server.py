@@ -36,12 +36,11 @@ _ACCEPTS = const(1 << 17)
 def path_of(msg):
     """Path of a request as a tuple of up to 4 IDs. Error 4.04 for anything else."""
     path = []
-    for n in msg.options:
-        if n[0] == _URI_PATH:
-            n = n[1]
+    for number, n in msg.options:
+        if number == _URI_PATH:
             if len(n) == 1:
                 n = n[0] - 48
-                if not 0 <= n <= 9:
+                if n < 0 or n > 9:
                     raise Error(_NOT_FOUND)
             elif not len(n) and not path:
                 continue  # "/" may come as one empty segment
