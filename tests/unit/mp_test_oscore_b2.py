@@ -477,6 +477,18 @@ def test_responses_wear_the_key_too():
     equal((server.ctx.seq, server.exhausted()), (0, True))
 
 
+def test_responses_in_an_ack_wear_the_key_too():
+    client, server = account(), account(SERVER, CLIENT, limits=Limits(rekey=20))
+    ready(client, server)
+    before = server.ctx.sealed
+    for i in range(20 - before):
+        assert not server.exhausted()
+        inner, binding = server.open_request(wire(client.seal_request(get("a"))[0]))
+        server.seal_ack(content(b"ok"), binding, i, b"t")
+        equal(server.ctx.sealed, before + i + 1)
+    equal((server.ctx.seq, server.exhausted()), (0, True))
+
+
 def test_a_worn_key_goes_on_where_the_peer_refuses_b2():
     client, server = account(limits=Limits(rekey=32)), account(SERVER, CLIENT)
     ready(client, server)

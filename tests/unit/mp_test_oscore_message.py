@@ -7,7 +7,7 @@ import gc
 import coap.message as m
 from check import equal, raises
 from oscore import Account, Limits, validate
-from oscore.message import decode_option, encode_option, seal
+from oscore.message import decode_option, encode_option, fields_of, seal
 from oscorepair import (
     CLIENT,
     SERVER,
@@ -77,6 +77,29 @@ def test_every_option_of_three_bytes_is_taken_or_refused():
                 equal(encode_option(piv or b"", kid, kid_context), value)
                 taken += 1
     assert taken > 50
+
+
+def test_fields_of_a_request_are_those_of_its_option():
+    # The short way of most requests takes and refuses what decode_option() does.
+    taken = 0
+    for a in list(range(32)) + [0x28, 0x49, 0x89, 0xFF]:
+        for b in (0, 1, 0x14):
+            for rest in (b"", b"\0", b"\x01\x02", b"\0\0\0\0\x05k", b"\x01\0\0\0\x05kk"):
+                value = bytes((a, b)) + rest
+                outer = m.Message(m.POST, payload=b"x").add(m.OSCORE, value)
+                try:
+                    want = decode_option(value)
+                    if want[0] is None or want[1] is None:
+                        want = False
+                except ValueError:
+                    want = False
+                equal(fields_of(outer), want)
+                taken += want is not False
+                outer.payload = b""
+                equal(fields_of(outer), False)
+    assert taken > 30
+    equal(fields_of(m.Message(m.POST, payload=b"x")), None)
+    equal(fields_of(m.Message(m.POST, payload=b"x").add(m.OSCORE, b"")), False)
 
 
 # ---- options by class
