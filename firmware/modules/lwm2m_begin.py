@@ -175,7 +175,7 @@ def make_client(reboot, store=None, counters=None, **kw):
     if objects.get(21):
         from aesccm import AESCCM
 
-        # AES in viper has tables of 4.4 KB in one piece: first come, first served.
+        # AES in viper has tables of 4 KB in one piece: first come, first served.
         gc.collect()
         AESCCM(bytes(16))
     OSCORE.check = lwm2m_hooks.check_keys

@@ -254,6 +254,8 @@ class AESCCM:
             _try(aes)
         self._tag_len = tag_length
         key = aes.aes(key, _ECB)
+        # What encrypts; viper's round keys; what it works on: views of two blocks and of one, for
+        # viper the work area and its tables; the tag's length.
         if hasattr(aes, "encrypt_blocks"):
             # AES that is viper itself needs no views.
             self._state = (aes.encrypt_blocks, key.key, _work, aes.tables(), tag_length | _OWN)
