@@ -130,4 +130,4 @@ class Forgets(Window):
 
 def test_planted_mistakes_are_found():
     for wrong in (OffByOne, Backwards, Forgets):
-        raises(AssertionError, check, wrong)
+        raises(AssertionError, check, wrong, 2000, 20)
