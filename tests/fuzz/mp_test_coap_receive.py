@@ -273,9 +273,10 @@ def quiet(victim):
             end.cancel(exchange)
     victim.now += 1000000
     for i in range(end.params.dedup_slots):
-        end._remember(i, None, None, victim.now)
+        end._remember(i, None, b"", victim.now)
     del end.entries[:]
     del end.mids[:]
+    end._oldest = 0
     end._room = end.params.dedup_bytes
     del victim.sent[:]
     end.poll(victim.now)

@@ -118,14 +118,6 @@ def uint_bytes(value):
     return value.to_bytes(n, "big")
 
 
-def parse(data, msg):
-    """As read(), but None too where that raises, and where there is no memory for it."""
-    try:
-        return read(data, msg)
-    except Exception:
-        return None
-
-
 def read(data, msg):
     """The Message in a datagram of 4 bytes or more; None, or FormatError, for what is not one.
     msg: a Message of type CON that nobody needs any more, or None. See message.decode()."""
@@ -136,7 +128,6 @@ def read(data, msg):
         msg = Message(data[1])
     else:
         msg.code = data[1]
-        msg.kinds = 1
         msg.options = []
         msg.payload = b""
     if n & 0x30:
@@ -153,8 +144,10 @@ def read(data, msg):
             if not msg.code:
                 return None
             msg.kinds = n
-    elif n > len(data) or n > 4 and not msg.code:
-        return None
+    else:
+        if n > len(data) or n > 4 and not msg.code:
+            return None
+        msg.kinds = 1
     return msg
 
 

@@ -7,7 +7,7 @@
 # accepted a message. What we send by ourselves and wait for is in sending.py, and in seldom.py what
 # most requests do not come by, with observers of ours.
 
-from coap.codec import Error, Message, pack, parse, read
+from coap.codec import Error, Message, pack, read
 from coap.params import Params
 
 # Found at once, and not after a search in vain among the names of this module.
@@ -121,13 +121,14 @@ class Endpoint:
         self._whole = 16 << params.block_szx  # what a message holds of a body
         self._mid = int.from_bytes(rand(2), "big")
         # The messages received last, each with the datagram that answered it, which answers a
-        # duplicate too (RFC 7252 section 4.5): (mid, peer, expires, reply or None), newest last;
-        # their message IDs, to see at once that there is none; what room is left for replies.
+        # duplicate too (RFC 7252 section 4.5): (mid, peer, when, reply, empty where there is none);
+        # their message IDs, to see at once that there is none; which is the oldest, once there are
+        # as many as may be; what room is left for replies.
         self.entries = []
         self.mids = []
+        self._oldest = 0
         self._room = params.dedup_bytes
         self._slots = params.dedup_slots
-        self._lifetime_ms = params.exchange_lifetime_ms
         self._spare = None  # a Message that nobody needs any more
         self._responder = None  # one that no handler kept, to be used again
         # What is there only while it is needed, or comes with the first message that needs it.
@@ -151,10 +152,7 @@ class Endpoint:
         # Cut small, see codec.py: requests, which are most, catch what they raise by themselves.
         self.now = now
         if 3 < len(data) <= self.max_datagram and data[0] & 0xE0 == 0x40 and 0 < data[1] < 32:
-            msg = parse(data, self._spare)
-            self._spare = None
-            if msg is not None and msg.mid not in self.mids:
-                return self._request(msg, peer, now)
+            return self._request(data, None, peer, now)
         self._received(data, peer, now)
 
     def _received(self, data, peer, now):
@@ -188,14 +186,15 @@ class Endpoint:
                                 return
                     self.counters.dropped += 1
                 return
+            old = now - self.params.exchange_lifetime_ms
             for entry in self.entries:
-                if entry[0] == mid and entry[1] == peer and entry[2] > now:
+                if entry[0] == mid and entry[1] == peer and entry[2] > old:
                     self.counters.duplicates += 1
-                    if entry[3] is not None:
+                    if entry[3]:
                         self._send(entry[3], peer)
                     return
             if 0 < code < 32:
-                self._request(msg, peer, now)
+                self._request(data, msg, peer, now)
             elif 64 <= code < 192:
                 if self.sending is None or not self.sending.response(msg, peer, now):
                     self.counters.dropped += 1
@@ -212,29 +211,31 @@ class Endpoint:
     def _remember(self, mid, peer, reply, now):
         # At the bound the oldest message goes; of replies that are too many bytes the oldest go,
         # while their messages are still known.
-        entries = self.entries
-        if entries and (len(entries) >= self._slots or entries[0][2] <= now):
-            self.mids.pop(0)
-            old = entries.pop(0)[3]
-            if old is not None:
-                self._room += len(old)
-        self.mids.append(mid)
-        now += self._lifetime_ms
-        mid = (mid, peer, now, reply)  # by itself: see codec.py
-        entries.append(mid)
-        if reply is not None:
-            self._room -= len(reply)
-            if self._room < 0:
-                self._shrink()
+        i = self._oldest
+        if i < len(self.entries):
+            old = self.entries[i][3]
+            self._room += len(old)
+            self.mids[i] = mid
+            self.entries[i] = (mid, peer, now, reply)
+        else:
+            self.mids.append(mid)
+            mid = (mid, peer, now, reply)  # by itself: see codec.py
+            self.entries.append(mid)
+        i += 1
+        self._oldest = i if i < self._slots else 0
+        self._room -= len(reply)
+        if self._room < 0:
+            self._shrink()
 
     def _shrink(self):
         # The newest reply stays, however long it is.
         entries = self.entries
-        for i in range(len(entries) - 1):
-            mid, peer, expires, reply = entries[i]
-            if reply is not None:
+        n = len(entries)
+        for i in range(self._oldest, self._oldest + n - 1):
+            mid, peer, received, reply = entries[i % n]
+            if reply:
                 self._room += len(reply)
-                entries[i] = (mid, peer, expires, None)
+                entries[i % n] = (mid, peer, received, b"")
                 self.counters.evicted += 1
                 if self._room >= 0:
                     break
@@ -264,8 +265,17 @@ class Endpoint:
                 flags |= _F_NO_RESPONSE
         return flags
 
-    def _request(self, msg, peer, now):
+    def _request(self, data, msg, peer, now):
+        # msg: None where data is still to be read, and may be no request, or a duplicate.
         try:
+            if msg is None:
+                try:
+                    msg = read(data, self._spare)
+                except Exception:
+                    pass  # as where that is None
+                self._spare = None
+                if msg is None or msg.mid in self.mids:
+                    return self._received(data, peer, now)
             hook = self.hook
             security = None
             request = msg

@@ -2,7 +2,7 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 7252 section 3 (format), 5.10 and 12 (numbers); RFC 7641, 7959, 7967, 8132, 8613, 9175.
 
-from coap.codec import Error, FormatError, Message, pack, parse, read, uint_bytes  # noqa: F401
+from coap.codec import Error, FormatError, Message, pack, read, uint_bytes  # noqa: F401
 from coap.errors import PlainError, SecurityError  # noqa: F401
 
 # Types. These are part of the interface, so they are not named with an underscore.
@@ -85,12 +85,6 @@ def decode(data):
 
     Raises FormatError (RFC 7252 sections 3 and 4).
     """
-    msg = parse(data, None)
-    return _refuse(data) if msg is None else msg
-
-
-def _refuse(data):
-    # Once more, to say what may be answered; where there was no memory there may be now.
     e = FormatError("format")
     e.type = e.mid = None
     if len(data) > 3 and data[0] >> 6 == 1:

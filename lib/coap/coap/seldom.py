@@ -161,7 +161,7 @@ def _finish(endpoint, responder, response, now):
 def _reply(endpoint, msg, peer, security, response, now, remember):
     # Answer msg by a piggybacked response, a NON, or an empty ACK for response None.
     mid = msg.mid
-    data = None
+    data = b""
     if response is not None and security is not None:
         try:
             response = endpoint.hook.seal_response(response, security)

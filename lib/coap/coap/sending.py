@@ -115,7 +115,7 @@ class Sending:
             return
         counters.responses += 1
         if msg.type != _ACK:
-            ack = None
+            ack = b""
             if msg.type == _CON:
                 ack = endpoint._empty(_ACK, msg.mid, exchange.peer)
             if not exchange.sealed:
