@@ -8,9 +8,9 @@
 
 import oscore.message as message  # what is seldom called has no name of its own here
 from aesccm import InvalidTag
-from coap.codec import Error, FormatError, pack, put_body
+from coap.codec import Error, FormatError, pack
 
-from .message import _special, attempt, fields_of
+from .message import fields_of, inside
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -51,7 +51,8 @@ class Binding:
         self.account = account
         self.ctx = ctx
         self.piv = piv
-        # Responses that we seal need a Partial IV of their own: the request's nonce is used
+        # Whether responses that we seal need a Partial IV of their own, as the request's nonce is
+        # used. None as False, for a response that is not like most: fetch, or with a nonce.
         self.own = False
 
 
@@ -254,23 +255,33 @@ class Account:
         # Most requests: no kid context, and one context only. As open_any(), which has a frame
         # on the heap (see coap's codec.py).
         fields = fields[0]
-        if self.ctx.window is not None and not self.ctx.window.fresh(
-            int.from_bytes(fields, "big")
-        ):
-            self.fail("replayed", _UNAUTHORIZED)
+        inner = self.ctx.window
+        if inner is not None:
+            number = int.from_bytes(fields, "big")
+            # Not asked, by one call less, where it is the highest so far.
+            if number <= inner.highest and not inner.fresh(number):
+                self.fail("replayed", _UNAUTHORIZED)
         inner = self.open_with(self.ctx, outer, fields)
         if inner is None:
             self.fail("failed", _BAD_REQUEST, self.ctx)
-        return self.accept(self.ctx, outer, inner, fields)
+        if self.ctx.window is None or self._ask or outer.code == _FETCH:
+            return self.accept(self.ctx, outer, inner, fields)
+        # As accept(), for most.
+        self.ctx.window.accept(number)
+        return inner, Binding(self, self.ctx, fields)
 
     def open_with(self, ctx, outer, piv):
         """The request in outer, or None where its tag is wrong under ctx. Raises
         SecurityError for a plain text that is no request."""
-        outer = attempt(ctx, (outer, piv))
-        if outer is False:
+        # The names are used again, or the frame were on the heap: coap's codec.py.
+        try:
+            piv = ctx.open(outer.payload, piv)
+            outer = inside(outer, piv, None)
+        except FormatError:
             return self.fail("undecodable", _BAD_REQUEST)
-        if outer is not None:
-            self.counters["opened"] += 1
+        except (InvalidTag, ValueError):
+            return None
+        self.counters["opened"] += 1
         return outer
 
     def accept(self, ctx, outer, inner, piv):
@@ -279,27 +290,24 @@ class Account:
         if ctx is self._pending:
             # The peer has the context of our R3: request 3 arrived, its answer is lost.
             self.promote(ctx)
-        # A binding, of most at once: one name more would be a frame on the heap.
+        binding = Binding(self, ctx, piv)
         if outer.code == _FETCH:
-            outer = Binding(self, ctx, piv)
-            outer.fetch = True
-        else:
-            outer = Binding(self, ctx, piv)
+            binding.fetch = True
+            binding.own = None
         if ctx.window is not None:
             ctx.window.accept(int.from_bytes(piv, "big"))
         if ctx.window is None or self._ask:
-            self.echoed(ctx, inner, outer)
-        return inner, outer
+            self.echoed(ctx, inner, binding)
+        return inner, binding
 
     def seal_ack(self, msg, binding, mid, token):
         """The datagram of a response in an ACK, with that message ID and token: what pack()
         of coap makes of seal_response(), for most in fewer steps. Raises what that does."""
         if (
-            binding.own
-            or binding.fetch
-            or binding.nonce is not None
-            or (len(msg.options) != 1 or msg.options[0][0] != _CONTENT_FORMAT)
-            and _special(msg.options)
+            binding.own is not False
+            or len(msg.options) > 1
+            or msg.options
+            and msg.options[0][0] != _CONTENT_FORMAT
         ):
             return pack(self.seal_response(msg, binding), _ACK, mid, token)
         if not binding.ctx.live():
@@ -314,7 +322,13 @@ class Account:
         buf += b"\x90\xff"  # an empty OSCORE option, and the marker
         token = len(buf)
         buf.append(msg.code)
-        put_body(buf, msg.options, msg.payload)
+        if msg.options:
+            mid = msg.options[0][1]  # of 0 to 2 bytes
+            buf.append(0xC0 | len(mid))
+            buf += mid
+        if len(msg.payload):
+            buf.append(0xFF)
+            buf += msg.payload
         buf += bytes(binding.ctx.tag_len)
         binding.ctx.seal_answer(memoryview(buf)[token:], binding.piv)
         self.counters["sealed"] += 1

@@ -53,6 +53,7 @@ def rederive(account, outer, piv, r):
     binding = Binding(account, ctx, piv)
     binding.fetch = outer.code == _FETCH
     binding.nonce = ctx.nonce(False, piv)
+    binding.own = None
     binding.kid_context = bstr(r2)
     ctx.wipe()
     try:

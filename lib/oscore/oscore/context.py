@@ -5,6 +5,7 @@
 # Found at once, and not after a search in vain among the names of this module.
 len = len
 bytearray = bytearray
+memoryview = memoryview
 
 # Tests put a function (key, nonce, sealed) here to see each use of a sender key.
 on_seal = None

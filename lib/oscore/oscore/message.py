@@ -205,25 +205,10 @@ def unseal(ctx, outer, nonce, aad, piv):
     was verified.
     """
     nonce = ctx.open(outer.payload, None, nonce, aad)
-    return _inside(outer, nonce, piv)
+    return inside(outer, nonce, piv)
 
 
-def attempt(ctx, request):
-    """As unseal(), of a request: a tuple of the message and its Partial IV. None where its tag is
-    wrong, False where it is no request."""
-    # Functions that catch have two names at most, or their frame is on the heap: coap's codec.py.
-    try:
-        ctx = ctx.open(request[0].payload, request[1])
-        return _inside(request[0], ctx, None)
-    except FormatError:
-        return False
-    except InvalidTag:
-        return None
-    except ValueError:
-        return None
-
-
-def _inside(outer, view, piv):
+def inside(outer, view, piv):
     # A request inside a request, a response inside a response: nothing else.
     if not 0 < view[0] < 32 if outer.code < 32 else not 64 <= view[0] < 192:
         raise FormatError("code")
