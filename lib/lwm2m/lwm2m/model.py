@@ -7,6 +7,8 @@ from . import late
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
+getattr = getattr
+callable = callable
 
 _NOT_FOUND = const(0x84)
 _METHOD_NOT_ALLOWED = const(0x85)
@@ -124,9 +126,13 @@ class Model:
         instance = instance.get(path[1])
         if instance is None:
             raise Error(_NOT_FOUND)
-        row = find(instance.TABLE, path[2])
-        if row is None:
-            raise Error(_NOT_FOUND)
+        row = instance.TABLE
+        # As find(), for most, by one call less.
+        row = row[path[2]] if path[2] < len(row) else None
+        if row is None or row[0] != path[2]:
+            row = find(instance.TABLE, path[2])
+            if row is None:
+                raise Error(_NOT_FOUND)
         if not row[1] & _R:
             raise Error(_METHOD_NOT_ALLOWED)
         if not row[1] & _MULTI:

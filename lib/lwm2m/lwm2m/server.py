@@ -7,6 +7,8 @@ from . import late
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
+tuple = tuple
+int = int
 
 _GET = const(1)
 _CONTENT = const(0x45)
@@ -60,15 +62,6 @@ def _number(value):
     return number
 
 
-def _fitted(encode, args):
-    # Two names at most, or the frame of a function that catches is on the heap.
-    # -1 where it does not fit.
-    try:
-        return encode(args[0], args[1], args[2])
-    except ValueError:
-        return -1
-
-
 class Dispatcher:
     """Serves the requests of all accounts over one model.
 
@@ -83,7 +76,8 @@ class Dispatcher:
     def __init__(self, model, max_payload):
         self.model = model
         self.max_payload = max_payload
-        self.formats = {}  # the modules that were asked for: {content-format number: module}
+        # What was asked for: {content-format number: (its module's encode(), its option)}
+        self.formats = {}
         self._short = memoryview(bytearray(min(max_payload, _SHORT)))
         from coap.codec import Message
 
@@ -120,13 +114,17 @@ class Dispatcher:
             fmt = fmt(accept)
             if fmt is None:
                 raise Error(_NOT_ACCEPTABLE)
-            self.formats[accept] = fmt
+            fmt = self.formats[accept] = (fmt.encode, fmt.OPTION)
         buf = self._short
-        accept = _fitted(fmt.encode, (path, nodes, buf)) if len(nodes) == 1 else -1
+        try:
+            # More than one value has a buffer of its own.
+            accept = fmt[0](path, nodes, buf) if len(nodes) == 1 else -1
+        except ValueError:
+            accept = -1
         if accept < 0:
-            buf, accept = self.fit(fmt.encode, path, nodes)
+            buf, accept = self.fit(fmt[0], path, nodes)
         path = self._content
-        path.options = [fmt.OPTION]
+        path.options = [fmt[1]]
         path.payload = buf[:accept]
         return path
 
@@ -136,9 +134,9 @@ class Dispatcher:
         n = min(_LONG, self.max_payload)
         while True:
             buf = memoryview(bytearray(n))
-            written = _fitted(encode, (path, nodes, buf))
-            if written >= 0:
-                return buf, written
-            if n == self.max_payload:
-                raise Error(_INTERNAL)
+            try:
+                return buf, encode(path, nodes, buf)
+            except ValueError:
+                if n == self.max_payload:
+                    raise Error(_INTERNAL)
             n = min(2 * n, self.max_payload)
