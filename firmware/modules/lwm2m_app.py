@@ -91,10 +91,11 @@ def main(reboot=None):
     import gc
 
     # Collect long before the heap is full: otherwise what stays comes to lie all over
-    # it, and one day nothing of a few kilobytes fits in between.
+    # it, and one day nothing of a few kilobytes fits in between. Where there are megabytes, to
+    # look through them all is what takes long.
     gc.collect()
     heap = gc.mem_free() + gc.mem_alloc()
-    gc.threshold(heap // 8)
+    gc.threshold(heap >> (3 if heap < 1000000 else 1))
     if reboot is None:
         from machine import reset as reboot
     try:
