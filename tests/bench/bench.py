@@ -21,7 +21,7 @@ from modules import ROOT
 
 RECORD = Path(__file__).with_name("figures.json")
 ROUNDS = 60
-BATCHES = 60  # of 500 exchanges over the loopback: with fewer, the least of either is chance
+BATCHES = 60  # of 500 exchanges over the loopback
 GROWTH = 1.02
 # Counts this small move with the order of names in memory.
 SMALL = 400

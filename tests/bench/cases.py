@@ -129,9 +129,9 @@ def coap():
     plain = bytes(m.pack(request, m.CON, 1, b"\x01\x02"))
     answer = bytes(m.pack(response, m.ACK, 1, b"\x01\x02"))
     return [
-        ("parse a request, %d B" % len(plain), 200, m.decode, lambda i: (plain,)),
+        ("parse a request, %d B" % len(plain), 200, m.read, lambda i: (plain, None)),
         ("build a request", 200, m.pack, lambda i: (request, m.CON, 1, b"\x01\x02")),
-        ("parse a response, %d B" % len(answer), 200, m.decode, lambda i: (answer,)),
+        ("parse a response, %d B" % len(answer), 200, m.read, lambda i: (answer, None)),
         ("build a response", 200, m.pack, lambda i: (response, m.ACK, 1, b"\x01\x02")),
     ]
 

@@ -85,18 +85,22 @@ def decode(data):
 
     Raises FormatError (RFC 7252 sections 3 and 4).
     """
+    msg = _read(data)
+    if msg is not None:
+        return msg
     e = FormatError("format")
     e.type = e.mid = None
     if len(data) > 3 and data[0] >> 6 == 1:
         e.type = data[0] >> 4 & 3
         e.mid = data[2] << 8 | data[3]
-        try:
-            data = read(data, None)
-            if data is not None:
-                return data
-        except FormatError:
-            pass
     raise e
+
+
+def _read(data):
+    try:
+        return read(data, None)
+    except (ValueError, IndexError):
+        return None
 
 
 def encode(msg, buf=None, start=0):

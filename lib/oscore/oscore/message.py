@@ -209,6 +209,7 @@ def unseal(ctx, outer, nonce, aad, piv):
 
 
 def inside(outer, view, piv):
+    """The message in view, a verified plain text that came in outer; see unseal()."""
     # A request inside a request, a response inside a response: nothing else.
     if not 0 < view[0] < 32 if outer.code < 32 else not 64 <= view[0] < 192:
         raise FormatError("code")
