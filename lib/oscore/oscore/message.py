@@ -2,7 +2,6 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 8613 section 4 (options by class), 5.3 (plain text), 6.1 (compressed COSE object)
 
-from aesccm import InvalidTag
 from coap.codec import Message, FormatError, put_body, read_body
 
 # Found at once, and not after a search in vain among the names of this module.
