@@ -8,7 +8,7 @@ from coap import message
 from coap.message import *
 from bodies import decode_body
 from coap.late import body_of
-from coap.message import pack, uint, uint_bytes
+from coap.message import pack, read, uint, uint_bytes
 
 
 def unhex(text):
@@ -92,6 +92,22 @@ def test_malformed_datagrams():
     ):
         e = raises(FormatError, decode, unhex(data))
         equal((data, e.type, e.mid), (data, kind, mid))
+
+
+def test_a_message_that_is_used_again_is_as_a_new_one():
+    datagrams = [
+        encode(Message(POST, CON, 1, b"token", b"payload").add(URI_PATH, "a").add(OBSERVE, 0)),
+        encode(Message(GET, CON, 2)),
+        encode(Message(GET, CON, 3, b"t")),
+        encode(Message(PUT, CON, 4, payload=b"p")),
+        encode(Message(FETCH, CON, 5).add(URI_PATH, "b").add(URI_PATH, "c")),
+    ]
+    for first in datagrams:
+        for second in datagrams:
+            used = read(second, read(first, None))
+            new = read(second, None)
+            for name in ("type", "code", "mid", "token", "payload", "options", "kinds"):
+                equal(getattr(used, name), getattr(new, name))
 
 
 def test_options_and_payload_are_views():

@@ -336,6 +336,34 @@ def test_bytes_of_replies_are_bounded():
     equal(me._room, 10 - 100)
 
 
+def test_bytes_of_replies_are_bounded_where_slots_are_used_again():
+    net, me = alone(lambda *a: Message(CONTENT, payload=bytes(95)), dedup_slots=4, dedup_bytes=250)
+    requests = [encode(Message(GET, CON, mid, b"")) for mid in range(15)]
+    for i, request in enumerate(requests):
+        me.receive(request, "peer", net.now)
+        # Always the two newest, and no message counts for more than it takes.
+        equal([mid for mid, _, _, reply in sorted(me.entries) if reply], [n for n in (i - 1, i) if n >= 0])
+        equal(me._room, 250 - 100 * min(i + 1, 2))
+        equal(len(me.entries), min(i + 1, 4))
+    n = len(net.sent)
+    for request in requests[11:]:
+        me.receive(request, "peer", net.now)
+    equal([net.sent[n][3][2:4], net.sent[n + 1][3][2:4], len(net.sent)], [b"\0\x0d", b"\0\x0e", n + 2])
+    equal((me.counters.requests, me.counters.duplicates), (15, 4))
+
+
+def test_replies_that_grow_push_out_the_oldest_first():
+    size = [20]
+    net, me = alone(lambda *a: Message(CONTENT, payload=bytes(size[0])), dedup_slots=4, dedup_bytes=120)
+    for mid in range(6):
+        me.receive(encode(Message(GET, CON, mid, b"")), "peer", net.now)
+    equal([(e[0], len(e[3])) for e in sorted(me.entries)], [(2, 25), (3, 25), (4, 25), (5, 25)])
+    size[0] = 60  # in the place of 2, and 3 has to go for it
+    me.receive(encode(Message(GET, CON, 6, b"")), "peer", net.now)
+    equal([(e[0], len(e[3])) for e in sorted(me.entries)], [(3, 0), (4, 25), (5, 25), (6, 65)])
+    equal((me._room, me.counters.evicted), (5, 1))
+
+
 def test_nstart():
     net, me = alone()
     calls = [Calls() for _ in range(3)]

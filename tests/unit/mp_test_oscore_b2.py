@@ -246,6 +246,18 @@ def test_old_context_serves_until_the_new_one_is_verified():
     equal(client.state, "ready")
 
 
+def test_message_2_in_an_ack():
+    client, server = account(), account(SERVER, CLIENT)
+    outer, binding = client.seal_request(client.probe())
+    try:
+        server.open_request(wire(outer))
+        raise AssertionError
+    except m.SecurityError as e:
+        message_2 = m.decode(server.seal_ack(e.response(), e.ex, 7, b"t"))
+    client.open_response(message_2, binding)
+    equal(client.state, "b2-2")
+
+
 def test_what_fails_in_message_2_changes_nothing():
     client, server = account(), account(SERVER, CLIENT)
     outer, binding = client.seal_request(client.probe())

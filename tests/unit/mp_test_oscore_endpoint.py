@@ -89,6 +89,31 @@ def test_fetch_and_ipatch():
         assert b"what" not in net.sent[0][3]
 
 
+def test_a_request_that_waits_is_not_the_next_one():
+    # What was around an answered request is used again, around one whose answer waits it is not.
+    net, client, handler, _ = sealed()
+    waiting = []
+
+    def handle(request, peer, responder):
+        if request.code == FETCH:
+            waiting.append(responder)
+            return None
+        return handler(request, peer, responder)
+
+    net.ends["server"].handler = handle
+    equal(text(ask(net, client, Message(GET).add(URI_PATH, "a"))[0]), b"answer")
+    calls = Calls()
+    client.request(Message(FETCH, payload=b"what"), "server", net.now, calls)
+    net.run(0)
+    outer = waiting[0].outer
+    before = (outer.mid, outer.token, bytes(outer.payload))
+    equal(text(ask(net, client, Message(GET).add(URI_PATH, "a"), ms=0)[0]), b"answer")
+    equal((outer.mid, outer.token, bytes(outer.payload)), before)
+    waiting[0].respond(Message(CONTENT, payload=b"late"), net.now)
+    net.run(0)
+    equal(text(calls.one()[0]), b"late")
+
+
 def test_fetch_that_observes():
     net, client, handler, _ = sealed()
     observed = []

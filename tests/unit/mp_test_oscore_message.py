@@ -320,6 +320,28 @@ def test_a_response_behind_that_of_an_ack_has_a_partial_iv_of_its_own():
     equal(bytes(client.open_response(first, binding).payload), b"1")
 
 
+def test_an_ack_is_what_seal_response_makes():
+    # Whatever the options, and for an outer FETCH, which is answered 2.05 (section 4.2).
+    for code in (m.GET, m.FETCH):
+        for options in ((), ((m.CONTENT_FORMAT, b""),), ((m.CONTENT_FORMAT, b"\x2d\x16"),), ((m.ETAG, b"e"),),
+                        ((m.ETAG, b"e"), (m.CONTENT_FORMAT, b"p")), ((m.MAX_AGE, b""),)):  # fmt: skip
+            for payload in (b"", b"value"):
+                recorder.forget()
+                client, server = pair()
+                request = m.Message(code).add(m.URI_PATH, "a")
+                if code == m.FETCH:
+                    request.add(m.OBSERVE, 0)
+                outer, binding = client.seal_request(request)
+                _, seen = server.open_request(wire(outer))
+                answer = m.Message(m.CONTENT, payload=payload, options=list(options))
+                got = m.decode(server.seal_ack(answer, seen, 0x1234, b"token"))
+                equal((got.type, got.mid, got.token), (m.ACK, 0x1234, b"token"))
+                equal((got.code, bytes(got.opt(m.OSCORE))), (m.CONTENT if code == m.FETCH else m.CHANGED, b""))
+                inner = client.open_response(got, binding)
+                equal((inner.code, bytes(inner.payload)), (m.CONTENT, payload))
+                equal([(n, bytes(v)) for n, v in inner.options], list(options))
+
+
 def test_an_ack_that_is_not_sealed_does_not_give_the_nonce_back():
     client, server = pair()
     _, seen = server.open_request(wire(client.seal_request(get("a"))[0]))
