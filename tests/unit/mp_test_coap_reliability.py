@@ -1,6 +1,8 @@
 # The message layer: RFC 7252 section 4.
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 
+import micropython
+
 from check import equal
 from coap.endpoint import Endpoint
 from coap.message import *
@@ -362,6 +364,22 @@ def test_replies_that_grow_push_out_the_oldest_first():
     me.receive(encode(Message(GET, CON, 6, b"")), "peer", net.now)
     equal([(e[0], len(e[3])) for e in sorted(me.entries)], [(3, 0), (4, 25), (5, 25), (6, 65)])
     equal((me._room, me.counters.evicted), (5, 1))
+
+
+def test_a_message_that_there_is_no_memory_to_remember():
+    net, me = alone(content, dedup_slots=4)
+    for mid in range(6):
+        me.receive(encode(Message(GET, CON, mid, b"t")), "peer", net.now)
+    before = me.entries[:], me.mids[:], me._oldest, me._room
+    micropython.heap_lock()
+    try:
+        me._remember(6, "peer", b"reply", net.now)
+        raised = False
+    except MemoryError:
+        raised = True
+    micropython.heap_unlock()
+    assert raised
+    equal((me.entries, me.mids, me._oldest, me._room), before)
 
 
 def test_nstart():

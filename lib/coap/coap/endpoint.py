@@ -214,9 +214,10 @@ class Endpoint:
         i = self._oldest
         if i < len(self.entries):
             old = self.entries[i][3]
-            self._room += len(old)
-            self.mids[i] = mid
+            # First what there may be no memory for: then nothing has changed.
             self.entries[i] = (mid, peer, now, reply)
+            self.mids[i] = mid
+            self._room += len(old)
         else:
             self.mids.append(mid)
             mid = (mid, peer, now, reply)  # by itself: see codec.py

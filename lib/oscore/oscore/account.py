@@ -273,16 +273,14 @@ class Account:
     def open_with(self, ctx, outer, piv):
         """The request in outer, or None where its tag is wrong under ctx. Raises
         SecurityError for a plain text that is no request."""
-        # The names are used again, or the frame were on the heap: coap's codec.py.
         try:
-            piv = ctx.open(outer.payload, piv)
-            outer = inside(outer, piv, None)
+            inner = inside(outer, ctx.open(outer.payload, piv), None)
         except FormatError:
             return self.fail("undecodable", _BAD_REQUEST)
         except (InvalidTag, ValueError):
             return None
         self.counters["opened"] += 1
-        return outer
+        return inner
 
     def accept(self, ctx, outer, inner, piv):
         """Take a request whose tag is verified and whose number is fresh: from here on state
