@@ -18,13 +18,13 @@ COPIES = {
     ),
     "wide_finish": (
         "aesccm/aesccm/__init__.py",
-        "            o[0] = x[0] ^ x[16]",
-        "            o[0] = (x[0] ^ x[16])" + _PLUS,
+        "        d[0] = v ^ k",
+        "        d[0] = (v ^ k)" + _PLUS,
     ),
     "wide_reveal": (
         "aesccm/aesccm/__init__.py",
-        "            o[0] = v ^ k",
-        "            o[0] = (v ^ k)" + _PLUS,
+        "            d[0] = v ^ k",
+        "            d[0] = (v ^ k)" + _PLUS,
     ),
     "wide_blocks": (
         "aesccm/aesccm/viper.py",

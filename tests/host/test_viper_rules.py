@@ -112,7 +112,7 @@ def test_as_lint_calls_it(tmp_path):
     done = subprocess.run([sys.executable, script], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     ours = len(viper_rules.functions(Path(viper_rules.ROOT) / "lib"))
-    assert ours >= 4 and done.stdout.startswith("viper: %d functions" % ours)
+    assert ours >= 3 and done.stdout.startswith("viper: %d functions" % ours)
     bad = tmp_path / "bad.py"
     bad.write_text(module("return -x"))
     done = subprocess.run([sys.executable, script, bad], capture_output=True, text=True)

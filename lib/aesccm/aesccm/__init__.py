@@ -2,12 +2,11 @@
 # MIT license; Copyright (c) 2026 the microlwm2m authors
 # RFC 3610, and RFC 5116 section 5.3; names and order as in `cryptography`'s AESCCM.
 #
-# AES encrypts a block of the MAC and one of the key stream in each call. An object that makes a whole
-# MAC in one call (CBC) would be quicker and takes 300 bytes a key, and areas for long
-# calls. Nothing is allocated but, in encrypt() and decrypt(), what they return: no function
-# on the way has more than 11 words of locals and stack, for which a frame would be taken
-# from the heap. The work area is shared by all keys: do not seal or open from two
-# threads, or from a hard interrupt, at the same time.
+# A message is one call of _ccm, in which AES encrypts a block of the MAC and one of the key stream at
+# a time. An object that makes a whole MAC in one call (CBC) would be quicker and takes 300 bytes a
+# key, and areas for long calls. encrypt_into() and decrypt_into() allocate nothing: none has more
+# than 11 words of locals and stack, for which a frame would be taken from the heap. The work area is
+# shared by all keys: do not seal or open from two threads, or from a hard interrupt, at the same time.
 
 # Found at once, and not after a search in vain among the names of this module.
 len = len
@@ -20,10 +19,6 @@ _TRY_SEALED = const(
     b"X\x8c\x97\x9aa\xc6c\xd2\xf0f\xd0\xc2\xc0\xf9\x89\x80m_ka\xda\xc3\x84\x17\xe8\xd1,\xfd\xf9&\xe0"
 )
 
-# What _crypt does, in the lowest bits of n.
-_SEAL = const(0)
-_OPEN = const(1)
-_PUT_BACK = const(2)  # seals without a tag what was opened and proved false
 # In a key's state, beside the tag's length: AES is viper itself.
 _OWN = const(32)
 
@@ -36,18 +31,28 @@ class InvalidTag(Exception):
     """The tag does not fit key, nonce, associated data and cipher text."""
 
 
-# Begins a message of n bytes: B_0 and the associated data go into the MAC, and the first block of
-# the key stream is made. x: the work area. state: of a key, see AESCCM.
-# Raises ValueError for a wrong nonce, or one that leaves too few bytes for n.
+# Seals n >> 1 bytes at d in place, or opens them where n is odd. Returns 0; 1 to 255 for a wrong tag,
+# in a time that does not depend on the bytes. state: of a key, see AESCCM. Raises ValueError for a
+# wrong nonce, or one that leaves too few bytes for so many.
+# Each turn uses up a block of the key stream and has the next made with the MAC's block: what is
+# opened enters the MAC as it comes. S_0, for the tag, is made last. Between the first block of the
+# MAC, B_0, and the first turn come the associated data.
+# Words are used where the data is aligned (a Cortex-M0+ faults on others). The loops ask for
+# a difference, which costs half of what a comparison does.
 @micropython.viper
-def _begin(x: ptr8, n: int, nonce, aad, state):
-    encrypt, key, a, b, kind = state
+def _ccm(d: ptr8, n: int, nonce, aad, state) -> int:
+    encrypt, key, a, b, kind, area = state
+    x = ptr8(area)
+    w = ptr32(area)
     size_of = len
+    opening = 0 - (n & 1)  # a mask: the key stream is part of what enters the MAC
+    n >>= 1
+    own = int(kind) & _OWN
+    tag_len = int(kind) - own
     s = ptr8(nonce)
     i = int(size_of(nonce))
     if i < 7 or i > 13:
         raise ValueError("nonce: 7 to 13 bytes")
-    w = ptr32(x)
     w[8] = 14 - i
     w[9] = 0
     w[10] = 0
@@ -60,12 +65,12 @@ def _begin(x: ptr8, n: int, nonce, aad, state):
     w[1] = w[9]
     w[2] = w[10]
     w[3] = w[11]
-    own = int(kind) & _OWN
-    x[0] = x[0] | (int(kind) - own - 2) << 2
+    v = (tag_len - 2) << 2
     left = 0
     if aad:
         left = int(size_of(aad))
-        x[0] = x[0] | 0x40
+        v |= 0x40
+    x[0] = x[0] | v
     i = 15
     c = n
     while c:
@@ -74,122 +79,94 @@ def _begin(x: ptr8, n: int, nonce, aad, state):
         i -= 1
     if i < 14 - x[32]:
         raise ValueError("data: too long for the nonce")
-    # A_1, or at once A_0, which the tag needs.
-    w[4] = w[8]
-    w[5] = w[9]
-    w[6] = w[10]
-    w[7] = w[11]
-    if n:
-        x[31] = 1
-    n = 2
-    i = 2
-    while True:
-        if own:
-            encrypt(a, b, key, n)
-        else:
-            encrypt(a, a)
-        if left == 0:
-            return
-        if n == 2:
-            # The first time only: then the MAC's block alone, which begins with the length.
-            n = 1
-            if own == 0:
-                a = b
-            c = 0
-            if left >= 0xFF00:
-                x[0] = x[0] ^ 0xFF
-                x[1] = x[1] ^ 0xFE
-                c = 2
-                i = 6
-            v = left
-            j = i
-            while j - c:
-                j -= 1
-                x[j] = x[j] ^ v
-                v >>= 8
-            s = ptr8(aad)
-        while i - 16:
-            x[i] = x[i] ^ s[0]
-            s = ptr8(int(s) + 1)
-            i += 1
-            left -= 1
-            if left == 0:
-                break
-        i = 0
-
-
-# Seals or opens what begun is, n >> 2 bytes at d, into o, which may be d too. Returns 0; 1 to 255
-# for a wrong tag, in a time that does not depend on the bytes.
-# Each turn uses up the block of the key stream, then has the next made with the MAC's:
-# what is opened enters the MAC as it comes. S_0, for the tag, is made last.
-# Words are used where both sides are aligned (a Cortex-M0+ faults on others). The loops ask for
-# a difference, which costs half of what a comparison does.
-@micropython.viper
-def _crypt(o: ptr8, d: ptr8, x: ptr8, n: int, state) -> int:
-    encrypt, key, a, b, kind = state
-    own = int(kind) & _OWN
-    tag_len = int(kind) - own
-    how = n & 3
-    n >>= 2
-    opening = 0 - (how & 1)  # a mask: the key stream is part of what enters the MAC
-    w = ptr32(x)
     work = int(x)
-    c = 1
-    while n:
+    turn = 0
+    blocks = 2
+    block = a
+    while True:
+        if blocks == 2:
+            # The next of A_1, A_2 ..., and last A_0.
+            w[4] = w[8]
+            w[5] = w[9]
+            w[6] = w[10]
+            w[7] = w[11]
+            turn += 1
+            v = 0
+            if n:
+                v = turn
+            i = 31
+            while v:  # no more bytes than it has: the nonce may end at the third
+                x[i] = v
+                v >>= 8
+                i -= 1
+        if own:
+            encrypt(a, b, key, blocks)
+        else:
+            encrypt(block, block)
+        if left:
+            i = 0
+            if blocks == 2:
+                # The first time only: the MAC's block alone, which begins with the length.
+                blocks = 1
+                block = b
+                c = 0
+                i = 2
+                if left >= 0xFF00:
+                    x[0] = x[0] ^ 0xFF
+                    x[1] = x[1] ^ 0xFE
+                    c = 2
+                    i = 6
+                v = left
+                last = i
+                while last - c:
+                    last -= 1
+                    x[last] = x[last] ^ v
+                    v >>= 8
+                s = ptr8(aad)
+            while i - 16:
+                x[i] = x[i] ^ s[0]
+                s = ptr8(int(s) + 1)
+                i += 1
+                left -= 1
+                if left == 0:
+                    break
+            continue
+        if n == 0:
+            break
+        blocks = 2
+        block = a
         i = 16
         if n < 16:
             i = n
         n -= i
         i += work
-        if (int(o) | int(d)) & 3 == 0:
+        if int(d) & 3 == 0:
             last = i - 3
             while int(x) < last:
                 v = ptr32(d)[0]
                 k = ptr32(x)[4]
-                ptr32(o)[0] = v ^ k
+                ptr32(d)[0] = v ^ k
                 ptr32(x)[0] = ptr32(x)[0] ^ v ^ k & opening
-                o = ptr8(int(o) + 4)
                 d = ptr8(int(d) + 4)
                 x = ptr8(int(x) + 4)
         while i - int(x):
             v = d[0]
             k = x[16]
-            o[0] = v ^ k
+            d[0] = v ^ k
             x[0] = x[0] ^ v ^ k & opening
-            o = ptr8(int(o) + 1)
             d = ptr8(int(d) + 1)
             x = ptr8(int(x) + 1)
         x = ptr8(work)
-        c += 1
-        if n == 0:
-            c = 0
-        w[4] = w[8]
-        w[5] = w[9]
-        w[6] = w[10]
-        w[7] = w[11]
-        v = c
-        i = 31
-        while v:  # no more bytes than it has: the nonce may end at the third
-            x[i] = v
-            v >>= 8
-            i -= 1
-        if own:
-            encrypt(a, b, key, 2)
-        else:
-            encrypt(a, a)
     c = 0
-    if how == _SEAL:
-        while tag_len:
-            o[0] = x[0] ^ x[16]
-            o = ptr8(int(o) + 1)
-            x = ptr8(int(x) + 1)
-            tag_len -= 1
-    elif how == _OPEN:
-        while tag_len:
-            c |= x[0] ^ x[16] ^ d[0]
-            d = ptr8(int(d) + 1)
-            x = ptr8(int(x) + 1)
-            tag_len -= 1
+    while tag_len:
+        # What is sealed is not compared, and what is opened stays as it is.
+        v = x[0] ^ x[16]
+        k = (v ^ d[0]) & opening
+        c |= k
+        d[0] = v ^ k
+        d = ptr8(int(d) + 1)
+        x = ptr8(int(x) + 1)
+        tag_len -= 1
     return c
 
 
@@ -255,12 +232,12 @@ class AESCCM:
         self._tag_len = tag_length
         key = aes.aes(key, _ECB)
         # What encrypts; viper's round keys; what it works on: views of two blocks and of one, for
-        # viper the work area and its tables; the tag's length.
+        # viper the work area and its tables; the tag's length; the work area.
         if hasattr(aes, "encrypt_blocks"):
             # AES that is viper itself needs no views.
-            self._state = (aes.encrypt_blocks, key.key, _work, aes.tables(), tag_length | _OWN)
+            self._state = (aes.encrypt_blocks, key.key, _work, aes.tables(), tag_length | _OWN, _work)
         else:
-            self._state = (key.encrypt, None, _views[0], _views[1], tag_length)
+            self._state = (key.encrypt, None, _views[0], _views[1], tag_length, _work)
 
     def wipe(self):
         """Overwrite the key, where it is not in cryptolib's own memory: what that keeps is out of
@@ -279,12 +256,10 @@ class AESCCM:
         be None. Raises ValueError with the argument's name.
         """
         out = len(data)
-        _begin(_work, out, nonce, associated_data, self._state)
-        nonce = out << 2
-        # Filled by viper, before anyone else sees it: no copy is made.
-        out = bytes(out + self._tag_len)
-        _crypt(out, data, _work, nonce, self._state)
-        return out
+        data = bytearray(memoryview(data))
+        data += bytes(self._tag_len)
+        self.encrypt_into(nonce, data, out, associated_data)
+        return bytes(data)
 
     def encrypt_into(self, nonce, buf, length, associated_data):
         """Seal buf[0:length] in place; returns the new length, length + tag_length.
@@ -295,8 +270,7 @@ class AESCCM:
         if length < 0 or len(buf) < length + self._tag_len:
             raise ValueError("length: buf is too short")
         buf[length] = 0  # TypeError when buf cannot be written: viper would not ask
-        _begin(_work, length, nonce, associated_data, self._state)
-        _crypt(buf, buf, _work, length << 2, self._state)
+        _ccm(buf, length << 1, nonce, associated_data, self._state)
         return length + self._tag_len
 
     def decrypt(self, nonce, data, associated_data):
@@ -305,15 +279,10 @@ class AESCCM:
         Arguments as for encrypt(). Raises InvalidTag when anything was changed or
         data is too short to hold a tag, ValueError with the argument's name.
         """
-        out = len(data) - self._tag_len
-        if out < 0:
-            raise InvalidTag
-        _begin(_work, out, nonce, associated_data, self._state)
-        nonce = out << 2 | _OPEN
-        out = bytes(out)
-        if _crypt(out, data, _work, nonce, self._state):
-            raise InvalidTag
-        return out
+        out = len(data)
+        data = bytearray(memoryview(data))
+        out = self.decrypt_into(nonce, data, out, associated_data)
+        return bytes(memoryview(data)[:out])
 
     def decrypt_into(self, nonce, buf, length, associated_data):
         """Open buf[0:length] in place; returns the length of the plain text in buf.
@@ -327,9 +296,8 @@ class AESCCM:
         if length < 0:
             raise InvalidTag
         buf[0] = buf[0]  # TypeError when buf cannot be written
-        _begin(_work, length, nonce, associated_data, self._state)
-        if _crypt(buf, buf, _work, length << 2 | _OPEN, self._state):
-            _begin(_work, length, nonce, associated_data, self._state)
-            _crypt(buf, buf, _work, length << 2 | _PUT_BACK, self._state)
+        if _ccm(buf, length << 1 | 1, nonce, associated_data, self._state):
+            # Once more, and the key stream puts back what it was taken from.
+            _ccm(buf, length << 1 | 1, nonce, associated_data, self._state)
             raise InvalidTag
         return length
