@@ -109,16 +109,14 @@ def _ccm(d: ptr8, n: int, nonce, aad, state) -> int:
                 # The first time only: the MAC's block alone, which begins with the length.
                 blocks = 1
                 block = b
-                c = 0
                 i = 2
                 if left >= 0xFF00:
                     x[0] = x[0] ^ 0xFF
                     x[1] = x[1] ^ 0xFE
-                    c = 2
                     i = 6
                 v = left
                 last = i
-                while last - c:
+                while last:
                     last -= 1
                     x[last] = x[last] ^ v
                     v >>= 8
