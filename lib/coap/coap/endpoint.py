@@ -270,11 +270,12 @@ class Endpoint:
         # msg: None where data is still to be read, and may be no request, or a duplicate.
         try:
             if msg is None:
-                try:
-                    msg = read(data, self._spare)
-                except Exception:
-                    pass  # as where that is None
+                spare = self._spare
                 self._spare = None
+                try:
+                    msg = read(data, spare)
+                except ValueError:
+                    pass  # no message: told in _received()
                 if msg is None or msg.mid in self.mids:
                     return self._received(data, peer, now)
             hook = self.hook
